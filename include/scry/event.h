@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCRY_EVENT_H
+#define SCRY_EVENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <scry/regs.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct scry_vm;
+
+/*
+ * X(NAME, "name", "what happens").  An event is delivered before the
+ * instruction takes effect, its vCPU waits for the reply, and other vCPUs go
+ * on.
+ */
+#define SCRY_EVENTS(X) \
+	X(CR_WRITE,  "cr",    "control register written") \
+	X(CPUID,     "cpuid", "CPUID executed") \
+	X(MSR_READ,  "rdmsr", "MSR read") \
+	X(MSR_WRITE, "wrmsr", "MSR written") \
+	X(INT3,      "int3",  "breakpoint instruction executed")
+
+enum scry_event_kind {
+#define SCRY_EVENT_ENUM(NAME, name, text) SCRY_EVENT_##NAME,
+	SCRY_EVENTS(SCRY_EVENT_ENUM)
+#undef SCRY_EVENT_ENUM
+	SCRY_EVENT_COUNT
+};
+
+const char *scry_event_name(enum scry_event_kind kind);
+
+/* Most MSRs that one subscription can list. */
+#define SCRY_FILTER_MSRS 32
+
+/*
+ * What to be told of.  The filter is evaluated beside the vCPU, so that what
+ * does not match costs no round trip.  Zero-initialise, set sz and kind, and
+ * narrow as wished.
+ */
+struct scry_subscription {
+	size_t sz;			/* sizeof(struct scry_subscription) */
+	enum scry_event_kind kind;
+	uint32_t reserved;
+	uint64_t vcpus;			/* bit n = vCPU n; 0 = all */
+	union {
+		struct {		/* SCRY_EVENT_CR_WRITE */
+			uint32_t cr;	/* 0, 3 or 4 */
+			uint32_t on_change;	/* 1 = only if a bit of mask changes */
+			uint64_t mask;	/* with on_change: the bits; 0 = all */
+		} cr;
+		struct {		/* SCRY_EVENT_MSR_READ, SCRY_EVENT_MSR_WRITE */
+			uint32_t count;	/* of index[]; 0 = every MSR */
+			uint32_t index[SCRY_FILTER_MSRS];
+		} msr;
+		struct {		/* SCRY_EVENT_CPUID */
+			uint32_t use_leaf;	/* 1 = only this leaf (EAX) */
+			uint32_t leaf;
+			uint32_t use_subleaf;	/* 1 = only this subleaf (ECX) */
+			uint32_t subleaf;
+		} cpuid;
+		uint64_t reserved_filter[24];
+	};
+};
+
+/*
+ * Start to be told of what *sub says.  Returns the subscription's number
+ * (positive), for scry_unsubscribe().  An occurrence that several
+ * subscriptions match is one event.
+ */
+int scry_subscribe(struct scry_vm *vm, const struct scry_subscription *sub);
+
+/* Stop.  Events already under way may still be delivered. */
+int scry_unsubscribe(struct scry_vm *vm, int subscription);
+
+struct scry_event {
+	uint32_t kind;		/* enum scry_event_kind */
+	uint32_t vcpu;
+	uint64_t sequence;	/* per vCPU, without gaps, from 1 */
+	uint64_t rip;		/* of the instruction */
+	uint64_t rflags;
+	uint64_t gpr[16];	/* by enum scry_reg */
+	uint64_t cr3;
+	uint32_t insn_len;	/* bytes of the instruction */
+	uint32_t cpl;		/* current privilege level, 0 to 3 */
+	union {
+		struct {
+			uint32_t cr;
+			uint32_t reserved;
+			uint64_t old_value, new_value;
+		} cr;
+		struct {
+			uint32_t leaf, subleaf;
+			uint32_t eax, ebx, ecx, edx;	/* what the guest would get */
+		} cpuid;
+		struct {
+			uint32_t index;
+			uint32_t faults;	/* 1 = the access would raise #GP */
+			uint64_t old_value;	/* what a read would give */
+			uint64_t new_value;	/* MSR_WRITE: what is written */
+		} msr;
+	};
+};
+
+/*
+ * Wait until at least one event is there, at most timeout_ms (0 = do not wait,
+ * -1 = for ever), and put up to max of them into events, at most one a vCPU.
+ * Returns how many (0 = time out); SCRY_E_GONE when the VM has ended.  Each
+ * event returned must be answered by scry_reply(): until then its vCPU waits.
+ * One thread at a time.
+ */
+int scry_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, int timeout_ms);
+
+/*
+ * A descriptor to poll for POLLIN: readable when scry_event_wait(..., 0) may
+ * have something (an event, or the VM's end).  Belongs to the handle.  Call
+ * scry_event_wait(..., 0) until it returns 0 before each poll.
+ */
+int scry_event_fd(struct scry_vm *vm);
+
+enum scry_action {
+	SCRY_CONTINUE,	/* execute the instruction */
+	SCRY_SKIP,	/* go on behind it, without its effect */
+	SCRY_DENY,	/* raise #GP(0) at it */
+};
+
+/* The answer to an event. */
+struct scry_reply {
+	size_t sz;			/* sizeof(struct scry_reply) */
+	enum scry_action action;
+	uint32_t reserved;
+	uint64_t set;			/* registers to write first (SCRY_REG_BIT()) */
+	const struct scry_regs *regs;	/* their values; may be NULL if set is 0 */
+};
+
+/*
+ * Answer an event and let its vCPU go on; any thread.  Registers in `set` are
+ * written before the action; with SCRY_REG_RIP among them the vCPU goes on
+ * there, and SCRY_CONTINUE and SCRY_SKIP both mean just that.  SCRY_E_REFUSED
+ * if a register value is refused: nothing is written and the event still
+ * waits for a reply.
+ */
+int scry_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply);
+
+/* scry_reply() with nothing but an action. */
+int scry_reply_action(struct scry_vm *vm, const struct scry_event *event,
+		      enum scry_action action);
+
+/*
+ * Wait for events and call fn for each, until it returns non-zero, which is
+ * then returned, or the VM ends (SCRY_E_GONE).  *reply arrives zeroed, with sz
+ * set: as it is it means "continue".  It is sent when fn returns, whatever fn
+ * returns.
+ */
+typedef int (*scry_event_fn)(struct scry_vm *vm, const struct scry_event *event,
+			     struct scry_reply *reply, void *opaque);
+int scry_event_loop(struct scry_vm *vm, scry_event_fn fn, void *opaque);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

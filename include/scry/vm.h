@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCRY_VM_H
+#define SCRY_VM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A VM that is looked into.  Handles are independent of each other. */
+struct scry_vm;
+
+struct scry_open_opts {
+	size_t sz;		/* sizeof(struct scry_open_opts) */
+	int timeout_ms;		/* longest wait for the hypervisor's answer to any
+				 * one request; 0 = 5000 */
+};
+
+/*
+ * Attach to the VM that uri names:
+ *   qemu:NAME, qemu:PID, qemu:/path/agent.sock
+ * NAME alone means qemu:NAME.  opts may be NULL.  On success *vm is the
+ * caller's, to be closed with scry_close().  A VM takes one client at a time
+ * (SCRY_E_BUSY names the one attached).
+ */
+int scry_open(struct scry_vm **vm, const char *uri, const struct scry_open_opts *opts);
+
+/*
+ * Detach: every subscription removed, every waiting vCPU continued, every
+ * pause undone.  NULL is fine.  No other thread may be using the handle.
+ */
+void scry_close(struct scry_vm *vm);
+
+/* How guest RAM is reached. */
+enum scry_ram_access {
+	SCRY_RAM_MAPPED,	/* a mapping shared with the VM: a read is a load */
+	SCRY_RAM_PROCESS,	/* process_vm_readv() on the VMM */
+	SCRY_RAM_MESSAGES,	/* messages to the agent or hypervisor */
+};
+
+struct scry_info {
+	size_t sz;		/* set by the caller before the call */
+	char driver[16];	/* "qemu" */
+	char name[64];		/* the VM's name */
+	char hypervisor[96];	/* "QEMU 7.2.22 (TCG)" */
+	int pid;		/* VMM process, or 0 */
+	unsigned vcpus;
+	uint64_t max_gfn;
+	uint64_t ram_bytes;	/* sum of the RAM regions */
+	enum scry_ram_access ram_access;
+};
+
+int scry_info(struct scry_vm *vm, struct scry_info *info);
+
+/* Number of vCPUs, at least 1. */
+int scry_vcpu_count(struct scry_vm *vm);
+
+/* Highest guest frame number (gpa >> 12) that is backed by RAM or ROM. */
+int scry_max_gfn(struct scry_vm *vm, uint64_t *gfn);
+
+/* One stretch of guest-physical addresses that is backed by memory. */
+struct scry_region {
+	uint64_t gpa, size;	/* bytes; both multiples of 4096 */
+	uint32_t flags;
+	uint32_t reserved;
+};
+
+#define SCRY_REGION_ROM    1u	/* the guest cannot write it */
+#define SCRY_REGION_MAPPED 2u	/* scry_phys_ptr() works on it */
+
+/*
+ * The guest-physical memory map as it is now, by ascending address; what lies
+ * between regions is a hole (nothing, or a device).  Fills at most max regions
+ * and returns how many there are.
+ */
+int scry_memory_map(struct scry_vm *vm, struct scry_region *regions, size_t max);
+
+/*
+ * What a driver may be able to do: X(NAME, "name", "what it is").
+ * doc/capabilities.md tells what each driver has.
+ */
+#define SCRY_CAPS(X) \
+	X(VCPU_COUNT,   "vcpu-count",   "number of vCPUs") \
+	X(MAX_GFN,      "max-gfn",      "highest guest frame number") \
+	X(MEMORY_MAP,   "memory-map",   "guest-physical memory map with its holes") \
+	X(PAUSE,        "pause",        "pause and resume the VM") \
+	X(VCPU_PAUSE,   "vcpu-pause",   "pause and resume one vCPU") \
+	X(PHYS_READ,    "phys-read",    "read physical memory") \
+	X(PHYS_WRITE,   "phys-write",   "write physical memory") \
+	X(RAM_MAP,      "ram-map",      "zero-copy mapping of guest RAM") \
+	X(REGS_READ,    "regs-read",    "read vCPU registers") \
+	X(REGS_WRITE,   "regs-write",   "write vCPU registers") \
+	X(MSR_READ,     "msr-read",     "read model-specific registers") \
+	X(MSR_WRITE,    "msr-write",    "write model-specific registers") \
+	X(XSAVE_READ,   "xsave-read",   "read FPU/SSE/AVX state") \
+	X(XSAVE_WRITE,  "xsave-write",  "write FPU/SSE/AVX state") \
+	X(EVENT_CR_WRITE,  "event-cr-write",  "event: CR0, CR3, CR4 written") \
+	X(EVENT_CPUID,     "event-cpuid",     "event: CPUID executed") \
+	X(EVENT_MSR_READ,  "event-msr-read",  "event: MSR read") \
+	X(EVENT_MSR_WRITE, "event-msr-write", "event: MSR written") \
+	X(EVENT_INT3,      "event-int3",      "event: breakpoint instruction (int3)")
+
+enum scry_cap {
+#define SCRY_CAP_ENUM(NAME, name, text) SCRY_CAP_##NAME,
+	SCRY_CAPS(SCRY_CAP_ENUM)
+#undef SCRY_CAP_ENUM
+	SCRY_CAP_COUNT
+};
+
+/*
+ * 1 if this VM's driver has the capability, 0 if not; then *reason, if reason
+ * is not NULL, is a sentence that says why (valid until scry_close()).  A
+ * capability may carry a note too (how RAM is reached, say): then *reason is
+ * that note, else "".
+ */
+int scry_cap(struct scry_vm *vm, enum scry_cap cap, const char **reason);
+
+/* "phys-read" and "read physical memory" for SCRY_CAP_PHYS_READ. Static. */
+const char *scry_cap_name(enum scry_cap cap);
+const char *scry_cap_text(enum scry_cap cap);
+
+/*
+ * Stop all vCPUs, or one, and let them go on.  Both count: a vCPU runs when it
+ * has been resumed as often as paused, both ways taken together.  On return
+ * from a pause the vCPU executes no guest instruction.  While the whole VM is
+ * paused the guest's clocks stand still.  Devices that were given work finish
+ * it (DMA may still arrive).  SCRY_E_STATE for a resume without a pause.
+ */
+int scry_pause(struct scry_vm *vm);
+int scry_resume(struct scry_vm *vm);
+int scry_vcpu_pause(struct scry_vm *vm, unsigned vcpu);
+int scry_vcpu_resume(struct scry_vm *vm, unsigned vcpu);
+
+/* One VM that can be opened. */
+struct scry_vm_entry {
+	const char *uri;	/* for scry_open() */
+	const char *name;
+	const char *hypervisor;
+	int pid;		/* VMM process, or 0 */
+	unsigned vcpus;
+	uint64_t ram_bytes;
+	int client_pid;		/* the client attached now, or 0 */
+};
+
+/*
+ * Call fn for each VM on this host that this user may open, until it returns
+ * non-zero, which is then returned.  What *entry points to is valid only
+ * inside fn.
+ */
+typedef int (*scry_list_fn)(const struct scry_vm_entry *entry, void *opaque);
+int scry_list(scry_list_fn fn, void *opaque);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCRY_DRIVER_H
+#define SCRY_DRIVER_H
+
+#include <scry/scry.h>
+
+#include "vm.h"
+
+/*
+ * One hypervisor's implementation: primitives only.  What can be built on them
+ * once (counting, virtual memory, walks, checks of arguments, waiting with a
+ * time-out) is built in the core, which has checked vcpu numbers, lengths and
+ * pointers before it calls.
+ *
+ * Each returns 0 or a positive result, or scry_fail(SCRY_E_..., "sentence").
+ * A driver without an operation leaves it NULL and says why in cap[].
+ */
+struct scry_driver {
+	const char *scheme;	/* of its URIs */
+
+	/* Attach, and fill vm->caps and what vm.h says; address follows "scheme:". */
+	int (*open)(struct scry_vm *vm, const char *address);
+	void (*close)(struct scry_vm *vm);
+	int (*list)(scry_list_fn fn, void *opaque);
+
+	/*
+	 * Fetch the memory map and give it to scry_ram_publish(): called at open
+	 * and whenever *life is no longer what the published map saw.
+	 */
+	int (*map)(struct scry_vm *vm);
+
+	/* Physical memory that no mapping reaches, and every write. */
+	int (*read)(struct scry_vm *vm, uint64_t gpa, void *buf, size_t len);
+	int (*write)(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len);
+
+	/* Bring one vCPU to a halt and let it go: not counted, only ever alternating. */
+	int (*vcpu_stop)(struct scry_vm *vm, unsigned vcpu);
+	int (*vcpu_go)(struct scry_vm *vm, unsigned vcpu);
+	/* Halt or start the guest's clocks; optional. */
+	int (*clocks)(struct scry_vm *vm, int stopped);
+
+	/* Of a vCPU that is stopped or waits in an event. */
+	int (*regs_get)(struct scry_vm *vm, unsigned vcpu, struct scry_regs *regs);
+	int (*regs_set)(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs,
+			uint64_t mask);
+	int (*msr_get)(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t *value);
+	int (*msr_set)(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t value);
+	int (*xsave_get)(struct scry_vm *vm, unsigned vcpu, void *area, size_t size);
+	int (*xsave_set)(struct scry_vm *vm, unsigned vcpu, const void *area, size_t size);
+
+	int (*subscribe)(struct scry_vm *vm, const struct scry_subscription *sub);
+	int (*unsubscribe)(struct scry_vm *vm, int subscription);
+	/* As the public calls; timeout_ms -1 = for ever. */
+	int (*event_wait)(struct scry_vm *vm, struct scry_event *events, size_t max,
+			  int timeout_ms);
+	int (*event_fd)(struct scry_vm *vm);
+	int (*reply)(struct scry_vm *vm, const struct scry_event *event,
+		     const struct scry_reply *reply);
+};
+
+/* All drivers, NULL at the end; the first is the one for a URI without a scheme. */
+extern const struct scry_driver *const scry_drivers[];
+
+#endif

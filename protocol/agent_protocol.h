@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCRY_AGENT_PROTOCOL_H
+#define SCRY_AGENT_PROTOCOL_H
+
+/*
+ * What passes between the agent (inside QEMU) and the driver `qemu` (inside
+ * libscry): messages on a SOCK_SEQPACKET unix socket, and one shared-memory
+ * area.  Both sides are little-endian x86-64.  Neither trusts the other: each
+ * checks every number it takes.
+ *
+ * Socket: the client sends a request, the agent answers each with one reply,
+ * in order.  The hang-up is the death notice, both ways.
+ */
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <scry/event.h>
+#include <scry/regs.h>
+#include <scry/vm.h>
+
+#define SCRY_AGENT_MAGIC   0x79726373u	/* "scry" */
+#define SCRY_AGENT_VERSION 1u		/* step it with every change in this file */
+
+#define SCRY_AGENT_CHUNK   65536u	/* most bytes of memory in one message */
+#define SCRY_AGENT_REGIONS 64u		/* most regions in a memory map */
+#define SCRY_AGENT_FILES   32u		/* most files behind the regions */
+#define SCRY_AGENT_VCPUS   64u
+#define SCRY_AGENT_SUBS    64u		/* most subscriptions at a time */
+#define SCRY_AGENT_XSAVE   8192u	/* most bytes of an XSAVE area */
+
+enum scry_agent_request {
+	SCRY_AGENT_HELLO = 1,	/* first of all; purpose: ask or attach */
+	SCRY_AGENT_CAPS,
+	SCRY_AGENT_MAP,		/* reply carries the regions' files */
+	SCRY_AGENT_READ,	/* guest-physical; reply carries the bytes */
+	SCRY_AGENT_WRITE,	/* guest-physical; request carries the bytes */
+	SCRY_AGENT_STOP,	/* one vCPU: it comes to its slot and serves it */
+	SCRY_AGENT_GO,		/* one vCPU: undoes STOP */
+	SCRY_AGENT_CLOCKS,	/* stop (1) or start (0) the guest's clocks */
+	SCRY_AGENT_SUBSCRIBE,
+	SCRY_AGENT_UNSUBSCRIBE,
+};
+
+/* Begins every message. */
+struct scry_agent_header {
+	uint32_t type;		/* enum scry_agent_request; the same in the reply */
+	int32_t status;		/* reply: 0, or SCRY_E_... and then text is a sentence */
+};
+
+/* A reply with status < 0 is this, whatever was asked. */
+struct scry_agent_failure {
+	struct scry_agent_header header;
+	char text[240];
+};
+
+enum scry_agent_purpose {
+	SCRY_AGENT_ASK,		/* one WELCOME, then the agent hangs up */
+	SCRY_AGENT_ATTACH,	/* become the client */
+};
+
+struct scry_agent_hello {
+	struct scry_agent_header header;
+	uint32_t magic, version;
+	uint32_t purpose;	/* enum scry_agent_purpose */
+	uint32_t reserved;
+	char build[32];		/* scry's version, for the sentence when `version` differs */
+};
+
+/*
+ * For ATTACH the reply carries two files: the shared area, and an eventfd that
+ * the agent signals as scry_agent_shared.sleep says.
+ */
+struct scry_agent_welcome {
+	struct scry_agent_header header;
+	uint32_t magic, version;
+	uint32_t vcpus;
+	int32_t pid;		/* QEMU's own; in another PID namespace trust SO_PEERCRED */
+	int32_t client_pid;	/* client attached now, or 0 */
+	uint32_t reserved;
+	uint64_t ram_bytes;
+	uint64_t shared_size;	/* bytes of the shared area */
+	char build[32];
+	char name[64];
+	char hypervisor[96];
+};
+
+struct scry_agent_caps {
+	struct scry_agent_header header;
+	struct {
+		uint32_t supported;
+		char reason[156];	/* why not, or a note; "" for nothing to say */
+	} cap[SCRY_CAP_COUNT];
+};
+
+struct scry_agent_region {
+	uint64_t gpa, size;
+	uint64_t host;		/* address in QEMU's process */
+	int32_t file;		/* index of the file passed along, -1 = none */
+	uint32_t flags;		/* SCRY_REGION_ROM */
+	uint64_t file_offset;
+};
+
+struct scry_agent_map {
+	struct scry_agent_header header;
+	uint32_t count;		/* of region[], by ascending gpa, not overlapping */
+	uint32_t files;		/* passed along with SCM_RIGHTS */
+	uint64_t generation;	/* scry_agent_shared.life.generation that this map is of */
+	struct scry_agent_region region[SCRY_AGENT_REGIONS];
+};
+
+/* READ and WRITE, both ways; data[] is in the WRITE request and the READ reply. */
+struct scry_agent_memory {
+	struct scry_agent_header header;
+	uint64_t gpa;
+	uint64_t len;		/* at most SCRY_AGENT_CHUNK */
+	uint8_t data[];
+};
+
+/* STOP, GO (value = vCPU), CLOCKS, UNSUBSCRIBE (value = number); SUBSCRIBE's reply. */
+struct scry_agent_value {
+	struct scry_agent_header header;
+	uint64_t value;
+};
+
+struct scry_agent_subscribe {
+	struct scry_agent_header header;
+	struct scry_subscription sub;
+};
+
+/*
+ * Shared area: one page of struct scry_agent_shared, then one slot a vCPU,
+ * each SCRY_AGENT_SLOT_SIZE bytes.
+ */
+
+/*
+ * owner is the agent's service thread by a robust futex (the kernel sets
+ * FUTEX_OWNER_DIED in it when that thread ends, however QEMU dies);
+ * generation, never 0, steps when the memory map changes.  Read as one 64-bit
+ * word it is the `life` of struct scry_ram.
+ */
+struct scry_agent_life {
+	_Atomic uint32_t owner;
+	_Atomic uint32_t generation;
+};
+
+enum scry_agent_sleep {
+	SCRY_AGENT_AWAKE,	/* the client looks at the slots itself */
+	SCRY_AGENT_FUTEX,	/* step `bell` and futex-wake it */
+	SCRY_AGENT_EVENTFD,	/* write to the eventfd */
+};
+
+struct scry_agent_shared {
+	_Alignas(64) struct scry_agent_life life;
+	_Alignas(64) _Atomic uint32_t sleep;	/* client writes: enum scry_agent_sleep */
+	_Alignas(64) _Atomic uint32_t bell;	/* futex */
+};
+
+/* What a client may ask of a vCPU that is stopped. */
+enum scry_agent_op {
+	SCRY_AGENT_OP_REPLY = 1,	/* to the event */
+	SCRY_AGENT_OP_REGS_GET,
+	SCRY_AGENT_OP_REGS_SET,
+	SCRY_AGENT_OP_MSR_GET,
+	SCRY_AGENT_OP_MSR_SET,
+	SCRY_AGENT_OP_XSAVE_GET,
+	SCRY_AGENT_OP_XSAVE_SET,
+};
+
+/*
+ * A vCPU that waits for a reply, or was asked to STOP, "stops": it serves the
+ * commands of its slot until neither holds.
+ *
+ * Event: the vCPU fills `event`, steps `event_seq`, then looks at the shared
+ * `sleep`.  Command (stopped vCPU only): the client fills op and its
+ * arguments, steps `command`, and futex-wakes it if `vcpu_sleeps`; the vCPU
+ * carries it out, writes `status` and results, and sets `done` to the value of
+ * `command`, futex-waking it if `client_sleeps`.  Both sides spin for a
+ * bounded time before they sleep.  A stopped vCPU has `stopped` = 1.
+ */
+struct scry_agent_slot {
+	/* The vCPU writes these. */
+	_Alignas(64) _Atomic uint32_t event_seq;
+	_Atomic uint32_t stopped;	/* futex */
+	_Atomic uint32_t done;		/* futex */
+	_Atomic uint32_t vcpu_sleeps;
+	int32_t status;			/* of the last command: 0 or SCRY_E_* */
+	uint32_t xsave_size;		/* bytes used of xsave[] */
+	struct scry_event event;
+
+	/* The client writes these. */
+	_Alignas(64) _Atomic uint32_t command;	/* futex */
+	_Atomic uint32_t client_sleeps;
+	uint32_t op;			/* enum scry_agent_op */
+	uint32_t action;		/* REPLY: enum scry_action */
+	uint64_t set;			/* REPLY, REGS_SET: mask of registers in regs */
+	uint32_t msr_index;
+	uint32_t reserved;
+
+	/* Either, by the command. */
+	uint64_t msr_value;
+	_Alignas(64) struct scry_regs regs;
+	_Alignas(64) uint8_t xsave[SCRY_AGENT_XSAVE];
+	char text[240];			/* status < 0: a sentence */
+};
+
+#define SCRY_AGENT_SHARED_HEAD 4096u
+#define SCRY_AGENT_SLOT_SIZE   12288u
+
+_Static_assert(sizeof(struct scry_agent_life) == 8, "read as one word");
+_Static_assert(sizeof(struct scry_agent_shared) <= SCRY_AGENT_SHARED_HEAD, "one page");
+_Static_assert(sizeof(struct scry_agent_slot) <= SCRY_AGENT_SLOT_SIZE, "slot size");
+
+#endif
