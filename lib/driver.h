@@ -29,8 +29,9 @@ struct scry_driver {
 	 */
 	int (*map)(struct scry_vm *vm);
 
-	/* Physical memory that no mapping reaches, and every write. */
-	int (*read)(struct scry_vm *vm, uint64_t gpa, void *buf, size_t len);
+	/* Physical memory that no mapping reaches (all in region), and every write. */
+	int (*read)(struct scry_vm *vm, const struct scry_mapped_region *region, uint64_t gpa,
+		    void *buf, size_t len);
 	int (*write)(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len);
 
 	/* Bring one vCPU to a halt and let it go: not counted, only ever alternating. */
@@ -39,7 +40,13 @@ struct scry_driver {
 	/* Halt or start the guest's clocks; optional. */
 	int (*clocks)(struct scry_vm *vm, int stopped);
 
-	/* Of a vCPU that is stopped or waits in an event. */
+	/* Does it wait for a reply to an event?  Optional. */
+	bool (*vcpu_waits)(struct scry_vm *vm, unsigned vcpu);
+
+	/*
+	 * Of a vCPU that is stopped or waits in an event; SCRY_E_STATE if it does
+	 * neither (its event was answered meanwhile).
+	 */
 	int (*regs_get)(struct scry_vm *vm, unsigned vcpu, struct scry_regs *regs);
 	int (*regs_set)(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs,
 			uint64_t mask);

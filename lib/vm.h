@@ -3,6 +3,7 @@
 #define SCRY_LIB_VM_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <scry/scry.h>
@@ -54,7 +55,7 @@ struct scry_vm {
 	unsigned vm_pauses;
 	unsigned vcpu_pauses[SCRY_MAX_VCPUS];
 	struct scry_as *spaces;		/* open address spaces, to end their caches' life */
-	/* Steps when cached translations end; even = no caching now. */
+	/* Steps when cached translations end; odd = all vCPUs are paused, caching is right. */
 	_Atomic uint64_t cache_epoch;
 };
 
@@ -75,6 +76,17 @@ int scry_fail(int code, const char *format, ...) __attribute__((format(printf, 2
 
 /* Mark a capability as there (with a note, or "") or missing (with the reason). */
 void scry_cap_set(struct scry_vm *vm, enum scry_cap cap, bool supported, const char *reason);
+
+/* 0, or a failure whose sentence says what is missing. */
+int scry_need(const struct scry_vm *vm, enum scry_cap cap);
+int scry_check_vcpu(const struct scry_vm *vm, unsigned vcpu);
+
+/* Could scry_write_phys() write all of it? */
+int scry_check_writable(struct scry_vm *vm, uint64_t gpa, size_t len);
+
+/* The list vm->spaces, and the end of one's cached translations (any thread). */
+struct scry_as *scry_as_next(struct scry_as *as);
+void scry_as_forget(struct scry_as *as);
 
 /* End the life of every cached translation (memory written, or a vCPU may run). */
 void scry_caches_end(struct scry_vm *vm);

@@ -149,8 +149,9 @@ inline int scry_read_virt_u64(struct scry_as *as, uint64_t gva, uint64_t *value)
 
 /*
  * Read or write len bytes at gva.  Writes are the introspector's own: page
- * permissions are not asked.  All or nothing: SCRY_E_NOTMAPPED if any page of
- * the range has no translation (scry_errmsg() names it and says why).
+ * permissions are not asked.  SCRY_E_NOTMAPPED if any page of the range has no
+ * translation (scry_errmsg() names it and says why): then nothing is written,
+ * and what a read put into buf is of no use.
  */
 int scry_read_virt(struct scry_as *as, uint64_t gva, void *buf, size_t len);
 int scry_write_virt(struct scry_as *as, uint64_t gva, const void *buf, size_t len);

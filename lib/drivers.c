@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "driver.h"
+#include "drivers/qemu/qemu.h"
+
+const struct scry_driver *const scry_drivers[] = {
+	&scry_driver_qemu,
+	NULL,
+};

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "driver.h"
+#include "vm.h"
+
+static const char *const names[] = {
+#define SCRY_EVENT_NAME(NAME, name, text) name,
+	SCRY_EVENTS(SCRY_EVENT_NAME)
+#undef SCRY_EVENT_NAME
+};
+
+const char *scry_event_name(enum scry_event_kind kind)
+{
+	return (unsigned)kind < SCRY_EVENT_COUNT ? names[kind] : NULL;
+}
+
+static const enum scry_cap cap_of_event[] = {
+#define SCRY_EVENT_CAP(NAME, name, text) SCRY_CAP_EVENT_##NAME,
+	SCRY_EVENTS(SCRY_EVENT_CAP)
+#undef SCRY_EVENT_CAP
+};
+
+static int check_filter(const struct scry_subscription *sub)
+{
+	switch (sub->kind) {
+	case SCRY_EVENT_CR_WRITE:
+		if (sub->cr.cr != 0 && sub->cr.cr != 3 && sub->cr.cr != 4)
+			return scry_fail(SCRY_E_INVAL, "writes of CR%u cannot be watched: choose "
+					 "CR0, CR3 or CR4", sub->cr.cr);
+		return 0;
+	case SCRY_EVENT_MSR_READ:
+	case SCRY_EVENT_MSR_WRITE:
+		if (sub->msr.count > SCRY_FILTER_MSRS)
+			return scry_fail(SCRY_E_INVAL, "a subscription lists at most %d MSRs, not "
+					 "%u: make several, or none for all", SCRY_FILTER_MSRS,
+					 sub->msr.count);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+int scry_subscribe(struct scry_vm *vm, const struct scry_subscription *sub)
+{
+	int ret;
+
+	if (!sub || sub->sz != sizeof(*sub))
+		return scry_fail(SCRY_E_INVAL, "scry_subscription.sz must be sizeof(struct "
+				 "scry_subscription)");
+	if ((unsigned)sub->kind >= SCRY_EVENT_COUNT)
+		return scry_fail(SCRY_E_INVAL, "there is no event kind %d", (int)sub->kind);
+	if (vm->vcpus < 64 && sub->vcpus >> vm->vcpus)
+		return scry_fail(SCRY_E_INVAL, "the subscription names vCPUs that VM %s does not "
+				 "have: it has %u", vm->name, vm->vcpus);
+	ret = scry_need(vm, cap_of_event[sub->kind]);
+	if (!ret)
+		ret = check_filter(sub);
+	return ret < 0 ? ret : vm->driver->subscribe(vm, sub);
+}
+
+int scry_unsubscribe(struct scry_vm *vm, int subscription)
+{
+	if (subscription <= 0)
+		return scry_fail(SCRY_E_INVAL, "there is no subscription %d", subscription);
+	return vm->driver->unsubscribe(vm, subscription);
+}
+
+int scry_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, int timeout_ms)
+{
+	if (!max)
+		return scry_fail(SCRY_E_INVAL, "scry_event_wait() needs room for an event");
+	return vm->driver->event_wait(vm, events, max, timeout_ms);
+}
+
+int scry_event_fd(struct scry_vm *vm)
+{
+	return vm->driver->event_fd(vm);
+}
+
+int scry_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply)
+{
+	int ret = scry_check_vcpu(vm, event->vcpu);
+
+	if (ret < 0)
+		return ret;
+	if (reply->sz != sizeof(*reply))
+		return scry_fail(SCRY_E_INVAL, "scry_reply.sz must be sizeof(struct scry_reply)");
+	if ((unsigned)reply->action > SCRY_DENY)
+		return scry_fail(SCRY_E_INVAL, "there is no reply action %d", (int)reply->action);
+	if (reply->set & ~SCRY_REGS_ALL || (reply->set && !reply->regs))
+		return scry_fail(SCRY_E_INVAL, "the reply names registers without their values");
+	return vm->driver->reply(vm, event, reply);
+}
+
+int scry_reply_action(struct scry_vm *vm, const struct scry_event *event, enum scry_action action)
+{
+	const struct scry_reply reply = { .sz = sizeof(reply), .action = action };
+
+	return scry_reply(vm, event, &reply);
+}
+
+/* What one round of the loop takes at most: one event for each of many vCPUs. */
+#define LOOP_BATCH 16
+
+int scry_event_loop(struct scry_vm *vm, scry_event_fn fn, void *opaque)
+{
+	struct scry_event events[LOOP_BATCH];
+	int stop = 0;
+
+	while (!stop) {
+		int n = scry_event_wait(vm, events, LOOP_BATCH, -1);
+
+		if (n < 0)
+			return n;
+		for (int i = 0; i < n; i++) {
+			struct scry_reply reply = { .sz = sizeof(reply) };
+			int said = stop ? 0 : fn(vm, &events[i], &reply, opaque);
+			int ret = scry_reply(vm, &events[i], &reply);
+
+			if (said)
+				stop = said;
+			else if (ret < 0 && !stop)
+				stop = ret;
+		}
+	}
+	return stop;
+}
