@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCRY_UNIT_H
+#define SCRY_UNIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <scry/scry.h>
+
+/*
+ * The core's tests run over a driver in memory, "fake:NAME", that records what
+ * the core asks of it and does what a test tells it to.
+ */
+#define FAKE_REGIONS 6
+#define FAKE_VCPUS   3
+
+#define MIB UINT64_C(0x100000)
+
+/* The map at the start of each test; touching regions touch on purpose. */
+#define RAM_GPA     UINT64_C(0)		/* mapped; the largest */
+#define RAM_SIZE    (6 * MIB)
+#define SECOND_GPA  RAM_SIZE		/* mapped elsewhere */
+#define SECOND_SIZE UINT64_C(0x10000)
+#define FAR_GPA     (SECOND_GPA + SECOND_SIZE)	/* RAM that is not mapped */
+#define FAR_SIZE    UINT64_C(0x10000)
+#define HOLE_GPA    (FAR_GPA + FAR_SIZE)
+#define ROM_GPA     (8 * MIB)		/* mapped, a hole on both sides */
+#define ROM_SIZE    UINT64_C(0x10000)
+#define HIGH_GPA    UINT64_C(0x100000000)	/* mapped */
+#define HIGH_SIZE   MIB
+#define TOP_GPA     UINT64_C(0xfffffffffffff000)	/* the last page there can be */
+#define TOP_SIZE    UINT64_C(0x1000)
+
+struct fake {
+	/* What it is. */
+	struct scry_region region[FAKE_REGIONS];
+	unsigned char *bytes[FAKE_REGIONS];
+	size_t regions;
+	uint64_t life;			/* the word that struct scry_ram points to */
+	struct scry_regs regs[FAKE_VCPUS];
+	int waits[FAKE_VCPUS];		/* in an event */
+
+	/* What it is told to do. */
+	int gone;
+	int fail_map, fail_stop_of, fail_clocks;	/* fail_stop_of: vCPU + 1 */
+	int restless;			/* life steps during so many map() calls */
+
+	/* What it saw. */
+	int opens, closes, maps, reads, writes;
+	int running[FAKE_VCPUS];
+	int clocks_stopped;
+	int misused;			/* stop of a stopped vCPU, registers of a running one, ... */
+	size_t log_len;
+	char log[4096];			/* "s0 s1 c1 g0 ..." */
+};
+
+extern struct fake fake;
+
+/* cmocka set-up and tear-down: a fresh fake VM, opened as the test's state. */
+int unit_open(void **state);
+int unit_close(void **state);
+
+/* Where the byte at gpa is kept; NULL in a hole. */
+unsigned char *fake_at(uint64_t gpa);
+uint64_t fake_u64(uint64_t gpa);
+void fake_set_u64(uint64_t gpa, uint64_t value);
+void fake_clear_log(void);
+
+#define assert_error(code, call) \
+	do { \
+		assert_int_equal(call, code); \
+		assert_true(scry_errmsg()[0]); \
+	} while (0)
+#define assert_says(text) assert_non_null(strstr(scry_errmsg(), text))
+#define assert_ok(call)   assert_int_equal(call, 0)
+
+#endif
