@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include <scry/error.h>
 #include <scry/event.h>
 #include <scry/regs.h>
 #include <scry/vm.h>
@@ -104,7 +105,7 @@ struct scry_agent_map {
 	struct scry_agent_header header;
 	uint32_t count;		/* of region[], by ascending gpa, not overlapping */
 	uint32_t files;		/* passed along with SCM_RIGHTS */
-	uint64_t generation;	/* scry_agent_shared.life.generation that this map is of */
+	uint64_t life;		/* scry_agent_shared.life, as one word, that this map is of */
 	struct scry_agent_region region[SCRY_AGENT_REGIONS];
 };
 
@@ -192,7 +193,8 @@ struct scry_agent_slot {
 	_Atomic uint32_t client_sleeps;
 	uint32_t op;			/* enum scry_agent_op */
 	uint32_t action;		/* REPLY: enum scry_action */
-	uint64_t set;			/* REPLY, REGS_SET: mask of registers in regs */
+	uint64_t set;			/* REPLY, REGS_SET: mask of registers in regs;
+					 * XSAVE_SET: bytes in xsave[] */
 	uint32_t msr_index;
 	uint32_t reserved;
 

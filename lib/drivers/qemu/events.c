@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "../../../protocol/futex.h"
+#include "connection.h"
+#include "qemu.h"
+
+/* How long to sleep between looks whether QEMU still lives. */
+#define SLICE_MS 100
+
+int qemu_subscribe(struct scry_vm *vm, const struct scry_subscription *sub)
+{
+	struct scry_agent_subscribe request = { .header.type = SCRY_AGENT_SUBSCRIBE, .sub = *sub };
+	struct scry_agent_value reply;
+	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
+				  .reply = &reply, .reply_min = sizeof(reply),
+				  .reply_max = sizeof(reply) };
+	ssize_t ret = qemu_request(qemu_of(vm), &call);
+
+	if (ret < 0)
+		return (int)ret;
+	qemu_close_fds(&call);
+	if (!reply.value || reply.value > INT32_MAX)
+		return scry_fail(SCRY_E_PROTOCOL, "the agent gave a subscription no number");
+	return (int)reply.value;
+}
+
+int qemu_unsubscribe(struct scry_vm *vm, int subscription)
+{
+	return qemu_request_value(qemu_of(vm), SCRY_AGENT_UNSUBSCRIBE, (uint64_t)subscription, NULL);
+}
+
+static bool is_sane(const struct scry_event *e)
+{
+	if (e->kind >= SCRY_EVENT_COUNT || e->cpl > 3 || e->insn_len > 15)
+		return false;
+	return e->kind != SCRY_EVENT_CR_WRITE || e->cr.cr == 0 || e->cr.cr == 3 || e->cr.cr == 4;
+}
+
+/* Take the event of one vCPU if there is a new one: 1, 0 or a failure. */
+static int take_one(struct qemu_vm *q, unsigned vcpu, struct scry_event *event)
+{
+	struct scry_agent_slot *slot = qemu_slot(q, vcpu);
+	struct qemu_vcpu *v = &q->vcpu[vcpu];
+	uint32_t seq = atomic_load_explicit(&slot->event_seq, memory_order_acquire);
+
+	if (seq == (uint32_t)v->seen)
+		return 0;
+	*event = slot->event;
+	/* What is checked from here on is the copy. */
+	atomic_signal_fence(memory_order_seq_cst);
+	if (v->pending || event->vcpu != vcpu || event->sequence != v->seen + 1 ||
+	    seq != (uint32_t)event->sequence || !is_sane(event)) {
+		qemu_end(q, SCRY_E_PROTOCOL);
+		return scry_fail(SCRY_E_PROTOCOL, "the agent sent a malformed event");
+	}
+	v->seen = event->sequence;
+	v->pending = event->sequence;
+	return 1;
+}
+
+static int take_all(struct qemu_vm *q, struct scry_event *events, size_t max)
+{
+	unsigned vcpus = q->vm->vcpus, vcpu = q->first;
+	size_t n = 0;
+
+	for (unsigned i = 0; i < vcpus && n < max; i++) {
+		int ret = take_one(q, vcpu, &events[n]);
+
+		if (ret < 0)
+			return ret;
+		n += (size_t)ret;
+		vcpu = vcpu + 1 < vcpus ? vcpu + 1 : 0;
+	}
+	/* With little room no vCPU is to come first for ever. */
+	q->first = vcpu;
+	return (int)n;
+}
+
+/* Look at the slots for a bounded time. */
+static int spin(struct qemu_vm *q, struct scry_event *events, size_t max)
+{
+	uint64_t end = scry_now_ns() + SCRY_SPIN_NS;
+
+	do {
+		for (int i = 0; i < 64; i++) {
+			int n = take_all(q, events, max);
+
+			if (n)
+				return n;
+			__builtin_ia32_pause();
+		}
+	} while (scry_now_ns() < end);
+	return 0;
+}
+
+/* Say how the agent is to tell of an event; it reads the word at each one, so leave it alone. */
+static void set_sleep(struct qemu_vm *q, enum scry_agent_sleep how)
+{
+	if (q->sleep == how)
+		return;
+	q->sleep = how;
+	/* Sequentially consistent: we see an event that was there before, or the agent sees this. */
+	atomic_store(&q->shared->sleep, how);
+}
+
+static int slice_ms(uint64_t end)
+{
+	uint64_t now = scry_now_ns(), left = now < end ? (end - now) / 1000000u + 1 : 0;
+
+	return left < SLICE_MS ? (int)left : SLICE_MS;
+}
+
+/* Events that came before the hang-up, or what the hang-up is. */
+static int take_last(struct qemu_vm *q, struct scry_event *events, size_t max)
+{
+	int n = take_all(q, events, max);
+
+	if (n)
+		return n;
+	qemu_end(q, SCRY_E_GONE);
+	return qemu_ended(q);
+}
+
+/* Sleep until the agent rings, in slices, with a look at the socket between them. */
+static int sleep_until(struct qemu_vm *q, struct scry_event *events, size_t max, uint64_t end)
+{
+	_Atomic uint32_t *bell = &q->shared->bell;
+
+	set_sleep(q, SCRY_AGENT_FUTEX);
+	for (;;) {
+		uint32_t rung = atomic_load(bell);
+		int n = take_all(q, events, max), ms = slice_ms(end);
+
+		if (n || !ms)
+			return n;
+		if (qemu_hung_up(q))
+			return take_last(q, events, max);
+		scry_futex_wait(bell, rung, ms);
+	}
+}
+
+/* No event is there: have the descriptor of scry_event_fd(), if there is one, tell of the next. */
+static int arm(struct qemu_vm *q, struct scry_event *events, size_t max)
+{
+	struct epoll_event ready[2];
+
+	if (qemu_hung_up(q))
+		return take_last(q, events, max);
+	if (q->epoll < 0)
+		return 0;
+	/* What the descriptor told of so far (edges, so that nothing is read from the agent's). */
+	epoll_wait(q->epoll, ready, 2, 0);
+	set_sleep(q, SCRY_AGENT_EVENTFD);
+	return take_all(q, events, max);
+}
+
+static int wait_long(struct qemu_vm *q, struct scry_event *events, size_t max, int timeout_ms)
+{
+	uint64_t end = timeout_ms < 0 ? UINT64_MAX :
+		       scry_now_ns() + (uint64_t)timeout_ms * 1000000u;
+	int n;
+
+	set_sleep(q, SCRY_AGENT_AWAKE);
+	n = spin(q, events, max);
+	return n ? n : sleep_until(q, events, max, end);
+}
+
+int qemu_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, int timeout_ms)
+{
+	struct qemu_vm *q = qemu_of(vm);
+	int n = q->ended ? qemu_ended(q) : take_all(q, events, max);
+
+	if (!n)
+		n = timeout_ms ? wait_long(q, events, max, timeout_ms) : arm(q, events, max);
+	/* Until it finds nothing again the caller looks by itself. */
+	if (n)
+		set_sleep(q, SCRY_AGENT_AWAKE);
+	return n;
+}
+
+static int make_epoll(struct qemu_vm *q)
+{
+	struct epoll_event bell = { .events = EPOLLIN }, hangup = { .events = EPOLLRDHUP };
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd < 0)
+		return scry_fail(SCRY_E_IO, "cannot make an epoll descriptor: %s", strerror(errno));
+	if (epoll_ctl(fd, EPOLL_CTL_ADD, q->eventfd, &bell) < 0 ||
+	    epoll_ctl(fd, EPOLL_CTL_ADD, q->socket, &hangup) < 0) {
+		int ret = scry_fail(SCRY_E_IO, "cannot watch the agent's descriptors: %s",
+				    strerror(errno));
+
+		close(fd);
+		return ret;
+	}
+	q->epoll = fd;
+	/* Readable once, so that the first poll does not wait for what came before it. */
+	return eventfd_write(q->eventfd, 1) < 0 ?
+	       scry_fail(SCRY_E_IO, "cannot write the eventfd: %s", strerror(errno)) : fd;
+}
+
+int qemu_event_fd(struct scry_vm *vm)
+{
+	struct qemu_vm *q = qemu_of(vm);
+	int fd;
+
+	pthread_mutex_lock(&q->socket_lock);
+	fd = q->epoll >= 0 ? q->epoll : make_epoll(q);
+	pthread_mutex_unlock(&q->socket_lock);
+	return fd;
+}
+
+int qemu_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply)
+{
+	struct qemu_vm *q = qemu_of(vm);
+	struct qemu_vcpu *v = &q->vcpu[event->vcpu];
+	struct scry_agent_slot *slot;
+	int ret;
+
+	slot = qemu_slot_take(vm, event->vcpu, &ret);
+	if (!slot)
+		return ret;
+	if (v->pending != event->sequence) {
+		qemu_slot_give(vm, event->vcpu);
+		return scry_fail(SCRY_E_STATE, "vCPU %u does not wait for a reply to this event",
+				 event->vcpu);
+	}
+	slot->action = reply->action;
+	slot->set = reply->set;
+	if (reply->set)
+		slot->regs = *reply->regs;
+	/* Before the post: the vCPU's next event may follow at once. */
+	v->pending = 0;
+	qemu_slot_post(slot, SCRY_AGENT_OP_REPLY);
+	if (reply->set) {
+		ret = qemu_slot_await(vm, event->vcpu);
+		if (ret < 0)
+			v->pending = event->sequence;
+	}
+	qemu_slot_give(vm, event->vcpu);
+	return ret;
+}

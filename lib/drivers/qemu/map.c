@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "connection.h"
+#include "qemu.h"
+
+static struct qemu_mapping *find_mapping(struct qemu_vm *q, const struct stat *st,
+					 const struct scry_agent_region *r)
+{
+	for (struct qemu_mapping *m = q->mappings; m; m = m->next)
+		if (m->device == st->st_dev && m->inode == st->st_ino &&
+		    m->offset == r->file_offset && m->size == r->size)
+			return m;
+	return NULL;
+}
+
+/* Map a region's part of its file; NULL if that cannot be: it is then read otherwise. */
+static unsigned char *map_region(struct qemu_vm *q, int fd, const struct scry_agent_region *r)
+{
+	struct qemu_mapping *m;
+	struct stat st;
+	void *host;
+
+	/* Past the file's end a load would be a bus error. */
+	if (fstat(fd, &st) < 0 || st.st_size < 0 || r->file_offset > (uint64_t)st.st_size ||
+	    r->size > (uint64_t)st.st_size - r->file_offset)
+		return NULL;
+	m = find_mapping(q, &st, r);
+	if (m)
+		return m->host;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return NULL;
+	host = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)r->file_offset);
+	if (host == MAP_FAILED) {
+		free(m);
+		return NULL;
+	}
+	*m = (struct qemu_mapping){ .next = q->mappings, .device = st.st_dev, .inode = st.st_ino,
+				    .offset = r->file_offset, .size = r->size, .host = host };
+	q->mappings = m;
+	return host;
+}
+
+void qemu_unmap_all(struct qemu_vm *q)
+{
+	while (q->mappings) {
+		struct qemu_mapping *m = q->mappings;
+
+		q->mappings = m->next;
+		munmap(m->host, m->size);
+		free(m);
+	}
+}
+
+static int check_region(const struct scry_agent_region *r, uint64_t floor, int files)
+{
+	uint64_t bits = r->gpa | r->size | r->file_offset | r->host;
+
+	if (!r->size || bits & 4095 || r->gpa < floor || r->size > UINT64_MAX - r->gpa ||
+	    r->file < -1 || r->file >= files)
+		return scry_fail(SCRY_E_PROTOCOL, "the agent sent a malformed memory map");
+	return 0;
+}
+
+static int publish(struct qemu_vm *q, const struct scry_agent_map *map, const struct qemu_call *call)
+{
+	struct scry_mapped_region regions[SCRY_AGENT_REGIONS] = { 0 };
+	uint64_t floor = 0;
+
+	for (uint32_t i = 0; i < map->count; i++) {
+		const struct scry_agent_region *r = &map->region[i];
+		int ret = check_region(r, floor, call->fd_count);
+
+		if (ret < 0)
+			return ret;
+		floor = r->gpa + r->size;
+		regions[i].region.gpa = r->gpa;
+		regions[i].region.size = r->size;
+		regions[i].region.flags = r->flags & SCRY_REGION_ROM;
+		regions[i].vmm_host = r->host;
+		if (r->file >= 0)
+			regions[i].host = map_region(q, call->fds[r->file], r);
+		if (regions[i].host)
+			regions[i].region.flags |= SCRY_REGION_MAPPED;
+	}
+	return scry_ram_publish(q->vm, regions, map->count, (const uint64_t *)&q->shared->life,
+				map->life);
+}
+
+int qemu_map(struct scry_vm *vm)
+{
+	struct scry_agent_header request = { .type = SCRY_AGENT_MAP };
+	struct qemu_vm *q = qemu_of(vm);
+	struct scry_agent_map map;
+	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
+				  .reply = &map, .reply_min = offsetof(struct scry_agent_map, region),
+				  .reply_max = sizeof(map) };
+	ssize_t len = qemu_request(q, &call);
+	int ret;
+
+	if (len < 0)
+		return (int)len;
+	if (map.count > SCRY_AGENT_REGIONS || map.files != (uint32_t)call.fd_count || !map.life ||
+	    (size_t)len < call.reply_min + map.count * sizeof(map.region[0]))
+		ret = scry_fail(SCRY_E_PROTOCOL, "the agent sent a malformed memory map");
+	else
+		ret = publish(q, &map, &call);
+	qemu_close_fds(&call);
+	return ret;
+}

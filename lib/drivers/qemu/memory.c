@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+#include <sys/uio.h>
+
+#include "connection.h"
+#include "qemu.h"
+
+static bool peek(const struct qemu_vm *q, uint64_t address, void *buf, size_t len)
+{
+	struct iovec local = { buf, len }, remote = { (void *)(uintptr_t)address, len };
+
+	return process_vm_readv(q->vm->pid, &local, 1, &remote, 1, 0) == (ssize_t)len;
+}
+
+/* Find out how RAM can be read, and say so in the capability's note. */
+void qemu_choose_access(struct scry_vm *vm)
+{
+	const struct scry_map *map = scry_current_map(vm);
+	struct qemu_vm *q = qemu_of(vm);
+	char byte;
+
+	if (vm->pid > 0 && map->count)
+		q->can_peek = peek(q, map->region[0].vmm_host, &byte, 1);
+	if (map->ram.size) {
+		vm->ram_access = SCRY_RAM_MAPPED;
+		scry_cap_set(vm, SCRY_CAP_PHYS_READ, true, "by loads from the shared mapping");
+		scry_cap_set(vm, SCRY_CAP_RAM_MAP, true, "");
+		return;
+	}
+	if (vm->caps[SCRY_CAP_RAM_MAP].supported)
+		scry_cap_set(vm, SCRY_CAP_RAM_MAP, false, "mapping the shared RAM failed here");
+	vm->ram_access = q->can_peek ? SCRY_RAM_PROCESS : SCRY_RAM_MESSAGES;
+	scry_cap_set(vm, SCRY_CAP_PHYS_READ, true, q->can_peek ?
+		     "by process_vm_readv on QEMU, since RAM is not shared" :
+		     "by messages to the agent, since RAM is not shared and process_vm_readv on "
+		     "QEMU is not permitted");
+}
+
+static int read_chunk(struct qemu_vm *q, uint64_t gpa, void *buf, size_t len)
+{
+	struct scry_agent_memory request = { .header.type = SCRY_AGENT_READ, .gpa = gpa, .len = len };
+	struct {
+		struct scry_agent_memory head;
+		uint8_t data[SCRY_AGENT_CHUNK];
+	} reply;
+	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
+				  .reply = &reply, .reply_min = sizeof(reply.head) + len,
+				  .reply_max = sizeof(reply.head) + len };
+	ssize_t ret = qemu_request(q, &call);
+
+	if (ret < 0)
+		return (int)ret;
+	qemu_close_fds(&call);
+	memcpy(buf, reply.data, len);
+	return 0;
+}
+
+int qemu_read(struct scry_vm *vm, const struct scry_mapped_region *region, uint64_t gpa, void *buf,
+	      size_t len)
+{
+	const struct scry_ram *ram = &scry_current_map(vm)->ram;
+	struct qemu_vm *q = qemu_of(vm);
+	char *to = buf;
+
+	/* What was read is the guest's only if the map stayed as it was. */
+	if (q->can_peek && peek(q, region->vmm_host + (gpa - region->region.gpa), buf, len) &&
+	    __atomic_load_n(ram->life, __ATOMIC_ACQUIRE) == ram->life_seen)
+		return 0;
+	while (len) {
+		size_t n = len < SCRY_AGENT_CHUNK ? len : SCRY_AGENT_CHUNK;
+		int ret = read_chunk(q, gpa, to, n);
+
+		if (ret < 0)
+			return ret;
+		gpa += n;
+		to += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int write_chunk(struct qemu_vm *q, uint64_t gpa, const void *buf, size_t len)
+{
+	struct scry_agent_memory request = { .header.type = SCRY_AGENT_WRITE, .gpa = gpa,
+					     .len = len }, reply;
+	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
+				  .payload = buf, .payload_len = len,
+				  .reply = &reply, .reply_min = sizeof(reply),
+				  .reply_max = sizeof(reply) };
+	ssize_t ret = qemu_request(q, &call);
+
+	if (ret < 0)
+		return (int)ret;
+	qemu_close_fds(&call);
+	return 0;
+}
+
+int qemu_write(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len)
+{
+	const char *from = buf;
+
+	while (len) {
+		size_t n = len < SCRY_AGENT_CHUNK ? len : SCRY_AGENT_CHUNK;
+		int ret = write_chunk(qemu_of(vm), gpa, from, n);
+
+		if (ret < 0)
+			return ret;
+		gpa += n;
+		from += n;
+		len -= n;
+	}
+	return 0;
+}

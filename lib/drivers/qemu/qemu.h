@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCRY_DRIVER_QEMU_H
+#define SCRY_DRIVER_QEMU_H
+
+#include "../../../protocol/agent_protocol.h"
+#include "../../driver.h"
+
+extern const struct scry_driver scry_driver_qemu;
+
+/* One vCPU as this client sees it. */
+struct qemu_vcpu {
+	pthread_mutex_t lock;		/* its slot: one command at a time */
+	_Atomic uint64_t pending;	/* sequence of the event not yet answered, or 0 */
+	_Atomic bool held;		/* asked to STOP */
+	uint64_t seen;			/* sequence of the last event taken */
+};
+
+/* A range of a file of guest RAM, mapped once and kept until close. */
+struct qemu_mapping {
+	struct qemu_mapping *next;
+	uint64_t device, inode, offset, size;
+	unsigned char *host;
+};
+
+struct qemu_vm {
+	struct scry_vm *vm;
+	int socket;
+	int eventfd;
+	_Atomic int epoll;		/* for scry_event_fd(), or -1 */
+	pthread_mutex_t socket_lock;	/* one request at a time; also `epoll` */
+	_Atomic int ended;		/* SCRY_E_* that ended the connection, or 0 */
+	bool can_peek;			/* process_vm_readv() on QEMU is permitted */
+	uint32_t sleep;			/* shared->sleep, which only the event thread writes */
+	unsigned first;			/* vCPU whose event is looked for first */
+	struct scry_agent_shared *shared;
+	size_t shared_size;
+	struct qemu_mapping *mappings;
+	struct qemu_vcpu vcpu[SCRY_MAX_VCPUS];
+};
+
+static inline struct qemu_vm *qemu_of(struct scry_vm *vm)
+{
+	return vm->driver_data;
+}
+
+static inline struct scry_agent_slot *qemu_slot(const struct qemu_vm *q, unsigned vcpu)
+{
+	return (struct scry_agent_slot *)((char *)q->shared + SCRY_AGENT_SHARED_HEAD +
+					  (size_t)vcpu * SCRY_AGENT_SLOT_SIZE);
+}
+
+/* qemu.c */
+/*
+ * End the connection because of a failure, for good: nothing answers any
+ * longer, the inline functions fail, and the agent lets the VM go on.
+ */
+void qemu_end(struct qemu_vm *q, int why);
+int qemu_ended(struct qemu_vm *q);	/* SCRY_E_GONE, with the reason noted */
+bool qemu_hung_up(struct qemu_vm *q);
+
+/* map.c */
+int qemu_map(struct scry_vm *vm);
+void qemu_unmap_all(struct qemu_vm *q);
+
+/* memory.c */
+void qemu_choose_access(struct scry_vm *vm);
+int qemu_read(struct scry_vm *vm, const struct scry_mapped_region *region, uint64_t gpa, void *buf,
+	      size_t len);
+int qemu_write(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len);
+
+/* slot.c */
+int qemu_vcpu_stop(struct scry_vm *vm, unsigned vcpu);
+int qemu_vcpu_go(struct scry_vm *vm, unsigned vcpu);
+bool qemu_vcpu_waits(struct scry_vm *vm, unsigned vcpu);
+/* Take a stopped vCPU's slot to fill in a command; NULL with SCRY_E_STATE or other in *err. */
+struct scry_agent_slot *qemu_slot_take(struct scry_vm *vm, unsigned vcpu, int *err);
+void qemu_slot_post(struct scry_agent_slot *slot, enum scry_agent_op op);
+int qemu_slot_await(struct scry_vm *vm, unsigned vcpu);	/* the command's status */
+void qemu_slot_give(struct scry_vm *vm, unsigned vcpu);
+
+/* regs.c */
+int qemu_regs_get(struct scry_vm *vm, unsigned vcpu, struct scry_regs *regs);
+int qemu_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs, uint64_t mask);
+int qemu_msr_get(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t *value);
+int qemu_msr_set(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t value);
+int qemu_xsave_get(struct scry_vm *vm, unsigned vcpu, void *area, size_t size);
+int qemu_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, size_t size);
+
+/* events.c */
+int qemu_subscribe(struct scry_vm *vm, const struct scry_subscription *sub);
+int qemu_unsubscribe(struct scry_vm *vm, int subscription);
+int qemu_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, int timeout_ms);
+int qemu_event_fd(struct scry_vm *vm);
+int qemu_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply);
+
+/* list.c */
+int qemu_list(scry_list_fn fn, void *opaque);
+
+#endif

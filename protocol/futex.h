@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCRY_FUTEX_H
+#define SCRY_FUTEX_H
+
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Sleep while *word is value, at most ms milliseconds; may return early. */
+static inline void scry_futex_wait(_Atomic uint32_t *word, uint32_t value, int ms)
+{
+	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+
+	syscall(SYS_futex, word, FUTEX_WAIT, value, &t, NULL, 0);
+}
+
+static inline void scry_futex_wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static inline uint64_t scry_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/*
+ * How long either side looks at a word before it sleeps.  Longer than a round
+ * trip of a busy peer, short against a scheduler's time slice.
+ */
+#define SCRY_SPIN_NS 50000u
+
+/* Spin until *word is not value, for SCRY_SPIN_NS at most: is it? */
+static inline int scry_spin_while(_Atomic uint32_t *word, uint32_t value)
+{
+	uint64_t end = 0;
+
+	for (unsigned i = 1;; i++) {
+		if (atomic_load_explicit(word, memory_order_acquire) != value)
+			return 1;
+		__builtin_ia32_pause();
+		if (i % 64)
+			continue;
+		if (!end)
+			end = scry_now_ns() + SCRY_SPIN_NS;
+		else if (scry_now_ns() > end)
+			return 0;
+	}
+}
+
+#endif
