@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "eventexpr.h"
+#include "eventprint.h"
+#include "parse.h"
+#include "stop.h"
+#include "target.h"
+#include "trace.h"
+
+enum { KEY_FOR = KEY_FIRST_OWN, KEY_ON_CHANGE };
+
+/* Add what one event expression asks for. */
+static void add_event(struct args *args, struct trace *t, const char *text)
+{
+	struct scry_subscription subs[2];
+	int n = parse_event(text, subs);
+
+	if (!n)
+		usage_error(args, "'%s' is no event: use " EVENT_EXPRESSIONS, text);
+	if (t->sub_count + (size_t)n > TRACE_SUBS)
+		usage_error(args, "these are too many events: at most %d", TRACE_SUBS);
+	for (int i = 0; i < n; i++)
+		t->subs[t->sub_count++] = subs[i];
+}
+
+/* What holds for all events, once all options are known. */
+static void narrow(struct trace *t, uint64_t vcpus, bool on_change)
+{
+	for (size_t i = 0; i < t->sub_count; i++) {
+		t->subs[i].vcpus = vcpus;
+		if (on_change && t->subs[i].kind == SCRY_EVENT_CR_WRITE)
+			t->subs[i].cr.on_change = 1;
+	}
+}
+
+static uint64_t vcpu_bit(struct args *args, const char *text)
+{
+	unsigned vcpu = vcpu_arg(args, text);
+
+	if (vcpu >= TRACE_VCPUS)
+		usage_error(args, "no VM has a vCPU %u", vcpu);
+	return UINT64_C(1) << vcpu;
+}
+
+static const char *parse(struct args *args, struct trace *t)
+{
+	bool on_change = false;
+	const char *uri, *word;
+	uint64_t vcpus = 0;
+	int key;
+
+	while ((key = next_option(args)) >= 0) {
+		if (key == KEY_VCPU)
+			vcpus |= vcpu_bit(args, optarg);
+		else if (key == 'n')
+			t->most = number_arg(args, "count", optarg);
+		else if (key == KEY_FOR)
+			t->ms = seconds_arg(args, optarg);
+		else if (key == KEY_ON_CHANGE)
+			on_change = true;
+		else if (key == 'q')
+			t->quiet = true;
+		else
+			t->json = true;
+	}
+	uri = next_word(args, "VM");
+	for (word = next_word(args, "EVENT"); word; word = next_word_or_null(args))
+		add_event(args, t, word);
+	narrow(t, vcpus, on_change);
+	return uri;
+}
+
+static int trace(struct args *args)
+{
+	struct trace t = { 0 };
+	const char *uri = parse(args, &t);
+	int ret;
+
+	if (open_vm(uri, &t.vm))
+		return EXIT_FAILURE;
+	stop_on_signals();
+	ret = trace_run(&t);
+	scry_close(t.vm);
+	return ret;
+}
+
+const struct command cmd_trace = {
+	.name = "trace",
+	.summary = "live events of a VM's vCPUs, with rates and a summary",
+	.usage = "[--vcpu N]... [-n COUNT] [--for SECONDS] [--on-change] [--quiet] [--json] VM EVENT...",
+	.about = "Shows each event as it happens, until Ctrl-C, COUNT events, SECONDS, or the VM's end,\n"
+		 "and then how many there were. The vCPU waits only until the event has been taken.\n"
+		 "EVENT is one of " EVENT_EXPRESSIONS ".\n"
+		 "MSR is an index or a common name (lstar); msr is rdmsr and wrmsr.",
+	.opts = (const struct opt[]){
+		{ KEY_VCPU, "vcpu", "N", "only this vCPU; more than once for several" },
+		{ 'n', "count", "COUNT", "end after so many events" },
+		{ KEY_FOR, "for", "SECONDS", "end after that time" },
+		{ KEY_ON_CHANGE, "on-change", NULL, "CR writes only where the value changes" },
+		{ 'q', "quiet", NULL, "only the summary" },
+		{ KEY_JSON, "json", NULL, "one line of JSON an event, the summary last" },
+		{ 0 },
+	},
+	.example = "scry trace web cr3 cpuid wrmsr:lstar --for 10\n"
+		   "scry trace web cpuid:0x40000000 --json",
+	.run = trace,
+};

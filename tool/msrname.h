@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TOOL_MSRNAME_H
+#define TOOL_MSRNAME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* "lstar" for 0xc0000082; "" for a MSR without a name here. */
+const char *msr_name(uint32_t index);
+
+/* A MSR's index, as a number or by name. */
+bool parse_msr(const char *text, uint32_t *index);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "message.h"
+#include "outfile.h"
+
+static int open_direct(struct outfile *file)
+{
+	file->fd = open(file->path, O_WRONLY | O_CLOEXEC);
+	return file->fd < 0 ? fail("cannot open %s: %s", file->path, strerror(errno)) : 0;
+}
+
+static int open_temporary(struct outfile *file)
+{
+	if (asprintf(&file->temporary, "%s.XXXXXX", file->path) < 0)
+		die_nomem();
+	/* mkostemp() gives 0600, which is right for a guest's memory. */
+	file->fd = mkostemp(file->temporary, O_CLOEXEC);
+	if (file->fd >= 0)
+		return 0;
+	free(file->temporary);
+	file->temporary = NULL;
+	return fail("cannot make a file beside %s: %s", file->path, strerror(errno));
+}
+
+int outfile_open(struct outfile *file, const char *path)
+{
+	struct stat st;
+	int ret;
+
+	*file = (struct outfile){ .fd = STDOUT_FILENO };
+	if (!path) {
+		file->path = checked(strdup("standard output"));
+		return 0;
+	}
+	/* Behind a symbolic link the file it points to is meant. */
+	file->path = realpath(path, NULL);
+	if (!file->path)
+		file->path = checked(strdup(path));
+	if (!stat(file->path, &st) && !S_ISREG(st.st_mode))
+		ret = open_direct(file);
+	else
+		ret = open_temporary(file);
+	if (ret)
+		free(file->path);
+	return ret;
+}
+
+int outfile_write(struct outfile *file, const void *buf, size_t len)
+{
+	while (len) {
+		ssize_t n = write(file->fd, buf, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail("cannot write %s: %s%s", file->path, strerror(errno),
+				    file->temporary ? "; nothing of it was left behind" : "");
+		buf = (const char *)buf + n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static void release(struct outfile *file)
+{
+	free(file->temporary);
+	free(file->path);
+}
+
+void outfile_abandon(struct outfile *file)
+{
+	if (file->fd != STDOUT_FILENO)
+		close(file->fd);
+	if (file->temporary)
+		unlink(file->temporary);
+	release(file);
+}
+
+int outfile_commit(struct outfile *file)
+{
+	int bad = 0;
+
+	/* A full disk may show only now. */
+	if (file->temporary)
+		bad = fsync(file->fd) || rename(file->temporary, file->path);
+	if (bad) {
+		fail("cannot complete %s: %s; nothing of it was left behind", file->path,
+		     strerror(errno));
+		outfile_abandon(file);
+		return EXIT_FAILURE;
+	}
+	if (file->fd != STDOUT_FILENO)
+		close(file->fd);
+	release(file);
+	return 0;
+}

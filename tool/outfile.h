@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TOOL_OUTFILE_H
+#define TOOL_OUTFILE_H
+
+#include <stddef.h>
+
+/*
+ * A file that appears only when it is complete: written beside its place under
+ * another name and renamed at the end.  What is there and is no regular file
+ * (a pipe, a device), and stdout, is written to directly.
+ */
+struct outfile {
+	int fd;
+	char *path;	/* as messages name it */
+	char *temporary;	/* or NULL */
+};
+
+/* Each returns 0, or EXIT_FAILURE with the reason said.  path NULL = stdout. */
+int outfile_open(struct outfile *file, const char *path);
+int outfile_write(struct outfile *file, const void *buf, size_t len);
+int outfile_commit(struct outfile *file);
+
+/* Instead of outfile_commit(): leaves nothing behind. */
+void outfile_abandon(struct outfile *file);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "parse.h"
+#include "target.h"
+
+#define CR4_PSE  (1u << 4)
+#define EFER_NXE (1u << 11)
+
+int open_vm(const char *uri, struct scry_vm **vm)
+{
+	return scry_open(vm, uri, NULL) < 0 ? fail_lib() : 0;
+}
+
+int with_vm(struct args *args, int (*fn)(struct scry_vm *vm, bool json))
+{
+	bool json = false;
+	struct scry_vm *vm;
+	const char *uri;
+	int ret;
+
+	while (next_option(args) >= 0)
+		json = true;
+	uri = next_word(args, "VM");
+	no_more_words(args);
+	if (open_vm(uri, &vm))
+		return EXIT_FAILURE;
+	ret = fn(vm, json);
+	scry_close(vm);
+	return ret;
+}
+
+struct search {
+	const char *word;
+	struct vm_found *found;
+};
+
+static int match(const struct scry_vm_entry *entry, void *opaque)
+{
+	const struct search *search = opaque;
+	struct vm_found *found = search->found;
+	const char *word = search->word;
+	char pid[16];
+
+	if (!strncmp(word, "qemu:", 5))
+		word += 5;
+	snprintf(pid, sizeof(pid), "%d", entry->pid);
+	if (strcmp(word, entry->name) && strcmp(word, pid) && strcmp(search->word, entry->uri))
+		return 0;
+	*found = (struct vm_found){ .pid = entry->pid, .client_pid = entry->client_pid };
+	snprintf(found->name, sizeof(found->name), "%s", entry->name);
+	return 1;
+}
+
+int find_vm(const char *word, struct vm_found *found)
+{
+	return scry_list(match, &(struct search){ word, found });
+}
+
+bool place_option(struct args *args, struct place_opts *opts, int key)
+{
+	switch (key) {
+	case 'V':
+		opts->is_virtual = true;
+		return true;
+	case KEY_VCPU:
+		opts->vcpu = vcpu_arg(args, optarg);
+		opts->has_vcpu = true;
+		return true;
+	case KEY_CR3:
+		opts->root = number_arg(args, "paging root", optarg);
+		opts->has_root = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+void place_check(struct args *args, const struct place_opts *opts)
+{
+	if (!opts->is_virtual && (opts->has_vcpu || opts->has_root))
+		usage_error(args, "--%s is for virtual addresses: add -V",
+			    opts->has_root ? "cr3" : "vcpu");
+}
+
+/* The vCPU's paging mode over another root. */
+static int open_other_root(const struct place_opts *opts, struct place *place)
+{
+	struct scry_as_opts as_opts = { .sz = sizeof(as_opts) };
+	struct scry_regs regs;
+	struct scry_as *as;
+	int ret;
+
+	ret = scry_as_of_vcpu(place->vm, opts->vcpu, &as);
+	if (ret < 0)
+		return ret;
+	as_opts.mode = scry_as_mode(as);
+	scry_as_free(as);
+	ret = scry_regs_get(place->vm, opts->vcpu, &regs);
+	if (ret < 0)
+		return ret;
+	as_opts.pse = !!(regs.cr4 & CR4_PSE);
+	as_opts.nxe = !!(regs.efer & EFER_NXE);
+	return scry_as_open(place->vm, opts->root, &as_opts, &place->as);
+}
+
+int place_open(struct scry_vm *vm, const struct place_opts *opts, struct place *place)
+{
+	int ret = 0;
+
+	*place = (struct place){ .vm = vm };
+	if (opts->has_root)
+		ret = open_other_root(opts, place);
+	else if (opts->is_virtual)
+		ret = scry_as_of_vcpu(vm, opts->vcpu, &place->as);
+	return ret < 0 ? fail_lib() : 0;
+}
+
+void place_close(struct place *place)
+{
+	scry_as_free(place->as);
+}
+
+int place_read(const struct place *place, uint64_t address, void *buf, size_t len)
+{
+	return place->as ? scry_read_virt(place->as, address, buf, len) :
+			   scry_read_phys(place->vm, address, buf, len);
+}
+
+int place_write(const struct place *place, uint64_t address, const void *buf, size_t len)
+{
+	return place->as ? scry_write_virt(place->as, address, buf, len) :
+			   scry_write_phys(place->vm, address, buf, len);
+}

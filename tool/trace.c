@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "message.h"
+#include "output.h"
+#include "stop.h"
+#include "trace.h"
+
+#define FLUSH_NS 100000000u	/* the longest that a line stays in the buffer */
+#define RATE_NS  1000000000u	/* how often the rate line is drawn */
+#define WAIT_MS  50
+#define STDOUT_BUFFER (256 * 1024)
+
+static int subscribe(struct trace *t)
+{
+	for (size_t i = 0; i < t->sub_count; i++)
+		if (scry_subscribe(t->vm, &t->subs[i]) < 0)
+			return fail_lib();
+	return 0;
+}
+
+/* A line that tells how it goes, where nothing else scrolls by. */
+static void show_rate(struct trace *t, uint64_t now)
+{
+	double seconds = (double)(now - t->rate_shown) / 1e9;
+
+	if (now - t->rate_shown < RATE_NS)
+		return;
+	fprintf(stderr, "\r%" PRIu64 " events, %.0f per second, %" PRIu64 " s\033[K", t->total,
+		(double)(t->total - t->rate_total) / seconds, (now - t->began) / 1000000000);
+	t->rate_shown = now;
+	t->rate_total = t->total;
+}
+
+static void print_event(const struct trace *t, const struct scry_event *e, uint64_t now)
+{
+	if (t->quiet)
+		return;
+	if (t->json)
+		event_print_json(e, now - t->began);
+	else
+		event_print(e, now - t->began);
+}
+
+/* Answer at once, and print when the vCPU is on its way. */
+static int take(struct trace *t, const struct scry_event *events, int n)
+{
+	uint64_t now = now_ns();
+
+	for (int i = 0; i < n; i++) {
+		int ret = scry_reply_action(t->vm, &events[i], SCRY_CONTINUE);
+
+		if (ret < 0)
+			return ret;
+	}
+	for (int i = 0; i < n && (!t->most || t->total < t->most); i++) {
+		t->total++;
+		if (events[i].vcpu < TRACE_VCPUS)
+			t->count[shown_kind(&events[i])][events[i].vcpu]++;
+		print_event(t, &events[i], now);
+	}
+	return 0;
+}
+
+/* Does anything end the trace?  Then why. */
+static const char *ending(const struct trace *t, uint64_t now)
+{
+	if (stop_asked())
+		return "interrupted";
+	if (t->most && t->total >= t->most)
+		return "count";
+	if (t->ms && now - t->began >= t->ms * UINT64_C(1000000))
+		return "time";
+	return ferror(stdout) ? "output" : NULL;
+}
+
+static int loop(struct trace *t, bool show)
+{
+	struct scry_event events[TRACE_VCPUS];
+
+	while (!t->why) {
+		int n = scry_event_wait(t->vm, events, TRACE_VCPUS, WAIT_MS);
+		uint64_t now;
+
+		if (n >= 0)
+			n = take(t, events, n);
+		if (n < 0)
+			return n;
+		now = now_ns();
+		if (now - t->flushed >= FLUSH_NS) {
+			fflush(stdout);
+			t->flushed = now;
+		}
+		if (show)
+			show_rate(t, now);
+		t->why = ending(t, now);
+	}
+	return 0;
+}
+
+static void summary_rows(const struct trace *t, double seconds, struct libscols_table *table)
+{
+	for (enum shown_kind kind = 0; kind < SHOWN_COUNT; kind++) {
+		for (unsigned vcpu = 0; vcpu < TRACE_VCPUS; vcpu++) {
+			char number[16], count[32], rate[32];
+
+			if (!t->count[kind][vcpu])
+				continue;
+			snprintf(number, sizeof(number), "%u", vcpu);
+			snprintf(count, sizeof(count), "%" PRIu64, t->count[kind][vcpu]);
+			snprintf(rate, sizeof(rate), "%.1f", (double)t->count[kind][vcpu] / seconds);
+			table_row(table, shown_name(kind), number, count, rate);
+		}
+	}
+}
+
+static void print_summary(const struct trace *t)
+{
+	static const struct column columns[] = {
+		{ "EVENT", false }, { "VCPU", true }, { "COUNT", true }, { "PER SECOND", true },
+	};
+	double seconds = (double)(t->ended - t->began) / 1e9;
+	struct libscols_table *table;
+
+	printf("%s%s%" PRIu64 " events in %.3f s, %.1f per second%s\n", t->quiet ? "" : "\n",
+	       colour(BOLD), t->total, seconds, (double)t->total / seconds, colour(PLAIN));
+	if (!t->total)
+		return;
+	table = table_new(columns, 4, true);
+	summary_rows(t, seconds, table);
+	table_print(table);
+}
+
+static void print_summary_json(const struct trace *t)
+{
+	double seconds = (double)(t->ended - t->began) / 1e9;
+	const char *comma = "";
+
+	printf("{\"summary\": {\"events\": %" PRIu64 ", \"seconds\": %.3f, \"rate\": %.1f, "
+	       "\"ended\": \"%s\", \"counts\": [", t->total, seconds, (double)t->total / seconds,
+	       t->why);
+	for (enum shown_kind kind = 0; kind < SHOWN_COUNT; kind++) {
+		for (unsigned vcpu = 0; vcpu < TRACE_VCPUS; vcpu++) {
+			if (!t->count[kind][vcpu])
+				continue;
+			printf("%s{\"event\": \"%s\", \"vcpu\": %u, \"count\": %" PRIu64 "}", comma,
+			       shown_name(kind), vcpu, t->count[kind][vcpu]);
+			comma = ", ";
+		}
+	}
+	printf("]}}\n");
+}
+
+int trace_run(struct trace *t)
+{
+	/* Beside lines that scroll by on the same terminal a rate line would only flicker. */
+	bool show = isatty(STDERR_FILENO) && (t->quiet || !isatty(STDOUT_FILENO));
+	int ret;
+
+	setvbuf(stdout, NULL, _IOFBF, STDOUT_BUFFER);
+	if (!t->quiet && !t->json)
+		event_heading();
+	t->began = t->flushed = t->rate_shown = now_ns();
+	if (subscribe(t))
+		return EXIT_FAILURE;
+	ret = loop(t, show);
+	t->ended = now_ns();
+	if (show)
+		fprintf(stderr, "\r\033[K");
+	if (ret == SCRY_E_GONE) {
+		t->why = "vm-ended";
+		note("%s", scry_errmsg());
+	} else if (ret < 0) {
+		return fail_lib();
+	}
+	if (t->json)
+		print_summary_json(t);
+	else
+		print_summary(t);
+	return 0;
+}

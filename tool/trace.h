@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TOOL_TRACE_H
+#define TOOL_TRACE_H
+
+#include <scry/scry.h>
+#include <stdbool.h>
+
+#include "eventprint.h"
+
+#define TRACE_SUBS  64
+#define TRACE_VCPUS 64
+
+/* One run of "scry trace". */
+struct trace {
+	struct scry_vm *vm;
+	struct scry_subscription subs[TRACE_SUBS];
+	size_t sub_count;
+	uint64_t most;		/* events to show, 0 = no end */
+	unsigned ms;		/* time to run, 0 = no end */
+	bool quiet, json;
+
+	uint64_t began, ended, flushed, rate_shown, rate_total;
+	uint64_t total, count[SHOWN_COUNT][TRACE_VCPUS];
+	const char *why;	/* it ended */
+};
+
+/* Subscribe, show, and sum up: the exit status. */
+int trace_run(struct trace *trace);
+
+#endif
