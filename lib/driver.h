@@ -6,6 +6,16 @@
 
 #include "vm.h"
 
+/* Bytes to read, all in one region of the map. */
+struct scry_piece {
+	const struct scry_mapped_region *region;
+	uint64_t gpa;
+	void *buf;
+	size_t len;
+};
+
+#define SCRY_PIECES 64	/* most in one call */
+
 /*
  * One hypervisor's implementation: primitives only.  What can be built on them
  * once (counting, virtual memory, walks, checks of arguments, waiting with a
@@ -29,9 +39,10 @@ struct scry_driver {
 	 */
 	int (*map)(struct scry_vm *vm);
 
-	/* Physical memory that no mapping reaches (all in region), and every write. */
-	int (*read)(struct scry_vm *vm, const struct scry_mapped_region *region, uint64_t gpa,
-		    void *buf, size_t len);
+	/* Physical memory that no mapping reaches, in as few steps as can be. */
+	int (*read)(struct scry_vm *vm, const struct scry_map *map, const struct scry_piece *piece,
+		    size_t count);
+	/* Every write; all of it is memory, and not ROM. */
 	int (*write)(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len);
 
 	/* Bring one vCPU to a halt and let it go: not counted, only ever alternating. */

@@ -35,18 +35,36 @@ static int check_range(const struct scry_map *map, uint64_t gpa, size_t len, boo
 	return 0;
 }
 
-static int read_pieces(struct scry_vm *vm, const struct scry_map *map, uint64_t gpa,
-		       unsigned char *buf, size_t len)
+/* Pieces for the driver, gathered. */
+struct batch {
+	struct scry_vm *vm;
+	const struct scry_map *map;
+	size_t count;
+	struct scry_piece piece[SCRY_PIECES];
+};
+
+static int batch_read(struct batch *b)
+{
+	size_t count = b->count;
+
+	b->count = 0;
+	return count ? b->vm->driver->read(b->vm, b->map, b->piece, count) : 0;
+}
+
+/* Copy what is mapped of [gpa, gpa + len), all of it memory, and gather the rest. */
+static int read_range(struct batch *b, uint64_t gpa, unsigned char *buf, size_t len)
 {
 	while (len) {
-		const struct scry_mapped_region *r = scry_region_of(map, gpa);
+		const struct scry_mapped_region *r = scry_region_of(b->map, gpa);
 		size_t n = piece_len(r, gpa, len);
 		int ret = 0;
 
 		if (r->host)
 			memcpy(buf, r->host + (gpa - r->region.gpa), n);
 		else
-			ret = vm->driver->read(vm, r, gpa, buf, n);
+			b->piece[b->count++] = (struct scry_piece){ r, gpa, buf, n };
+		if (b->count == SCRY_PIECES)
+			ret = batch_read(b);
 		if (ret < 0)
 			return ret;
 		gpa += n;
@@ -56,22 +74,33 @@ static int read_pieces(struct scry_vm *vm, const struct scry_map *map, uint64_t 
 	return 0;
 }
 
+static int read_slow(struct scry_vm *vm, uint64_t gpa, void *buf, size_t len)
+{
+	struct batch b;
+	int ret;
+
+	b.vm = vm;
+	b.count = 0;
+	ret = scry_live_map(vm, &b.map);
+	if (!ret)
+		ret = check_range(b.map, gpa, len, false);
+	if (!ret)
+		ret = read_range(&b, gpa, buf, len);
+	return ret < 0 ? ret : batch_read(&b);
+}
+
 int scry_read_phys(struct scry_vm *vm, uint64_t gpa, void *buf, size_t len)
 {
 	const struct scry_ram *ram = &scry_current_map(vm)->ram;
 	uint64_t offset = gpa - ram->gpa;
-	const struct scry_map *map;
-	int ret;
 
-	if (offset < ram->size && len <= ram->size - offset &&
-	    __atomic_load_n(ram->life, __ATOMIC_RELAXED) == ram->life_seen) {
+	if (offset < ram->size && len <= ram->size - offset) {
 		memcpy(buf, ram->host + offset, len);
-		return 0;
+		atomic_thread_fence(memory_order_acquire);
+		if (__atomic_load_n(ram->life, __ATOMIC_RELAXED) == ram->life_seen)
+			return 0;
 	}
-	ret = scry_live_map(vm, &map);
-	if (!ret)
-		ret = check_range(map, gpa, len, false);
-	return ret < 0 ? ret : read_pieces(vm, map, gpa, buf, len);
+	return read_slow(vm, gpa, buf, len);
 }
 
 int scry_read_phys_u64_slow(struct scry_vm *vm, uint64_t gpa, uint64_t *value)
@@ -102,15 +131,22 @@ int scry_write_phys(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t le
 
 int scry_readv_phys(struct scry_vm *vm, struct scry_iov *iov, size_t count)
 {
-	int failed = 0;
+	struct batch b;
+	int failed = 0, ret;
 
-	for (size_t i = 0; i < count; i++) {
-		iov[i].status = scry_read_phys(vm, iov[i].gpa, iov[i].buf, iov[i].len);
-		if (iov[i].status == SCRY_E_GONE)
-			return SCRY_E_GONE;
-		failed += iov[i].status < 0;
+	b.vm = vm;
+	b.count = 0;
+	ret = scry_live_map(vm, &b.map);
+	for (size_t i = 0; !ret && i < count; i++) {
+		iov[i].status = check_range(b.map, iov[i].gpa, iov[i].len, false);
+		if (iov[i].status < 0)
+			failed++;
+		else
+			ret = read_range(&b, iov[i].gpa, iov[i].buf, iov[i].len);
 	}
-	return failed;
+	if (!ret)
+		ret = batch_read(&b);
+	return ret < 0 ? ret : failed;
 }
 
 int scry_writev_phys(struct scry_vm *vm, struct scry_iov *iov, size_t count)

@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <scry/error.h>
 
@@ -71,20 +70,30 @@ inline void *scry_phys_ptr(struct scry_vm *vm, uint64_t gpa, size_t len)
 	return scry_phys_ptr_slow(vm, gpa, len);
 }
 
+/* Bytes that the guest may change at any time: volatile, so that each read is one. */
+typedef uint64_t scry_u64_in_guest __attribute__((aligned(1), may_alias));
+
 /* What scry_read_phys_u64() does where the mapping does not serve. */
 int scry_read_phys_u64_slow(struct scry_vm *vm, uint64_t gpa, uint64_t *value);
 
-/* Read 8 bytes, little-endian, at any gpa (need not be aligned). */
+/*
+ * Read 8 bytes, little-endian, at any gpa (need not be aligned).  *life is
+ * looked at after the bytes (x86 keeps the order of loads), so that they are
+ * given out only if the map was true until then.
+ */
 inline int scry_read_phys_u64(struct scry_vm *vm, uint64_t gpa, uint64_t *value)
 {
 	const struct scry_ram *ram =
 		__atomic_load_n(&((struct scry_vm_head *)vm)->ram, __ATOMIC_ACQUIRE);
 	uint64_t offset = gpa - ram->gpa;
 
-	if (__builtin_expect(offset < ram->size && ram->size - offset >= 8 &&
-			     __atomic_load_n(ram->life, __ATOMIC_RELAXED) == ram->life_seen, 1)) {
-		memcpy(value, ram->host + offset, 8);
-		return 0;
+	if (__builtin_expect(offset < ram->size && ram->size - offset >= 8, 1)) {
+		uint64_t bytes = *(const volatile scry_u64_in_guest *)(ram->host + offset);
+
+		if (__builtin_expect(*(const volatile uint64_t *)ram->life == ram->life_seen, 1)) {
+			*value = bytes;
+			return 0;
+		}
 	}
 	return scry_read_phys_u64_slow(vm, gpa, value);
 }

@@ -4,9 +4,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <scry/error.h>
+#include <scry/memory.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -67,7 +67,7 @@ enum scry_walk_fault {
 	SCRY_WALK_NOT_PRESENT,		/* an entry's present bit is clear */
 	SCRY_WALK_RESERVED_BIT,		/* an entry has a reserved bit set */
 	SCRY_WALK_NON_CANONICAL,	/* the address itself */
-	SCRY_WALK_NO_MEMORY,		/* a table, or the page, lies outside guest memory */
+	SCRY_WALK_NO_MEMORY,		/* a table lies outside guest memory */
 };
 
 const char *scry_walk_fault_text(enum scry_walk_fault fault);
@@ -127,12 +127,16 @@ struct scry_as_head {
 /* What scry_read_virt_u64() does where the cache does not serve. */
 int scry_read_virt_u64_slow(struct scry_as *as, uint64_t gva, uint64_t *value);
 
-/* Read 8 bytes, little-endian, at a virtual address, aligned or not. */
+/*
+ * Read 8 bytes, little-endian, at a virtual address, aligned or not.  As in
+ * scry_read_phys_u64(), *life is looked at after the bytes: another thread may
+ * let the VM go on at any time.
+ */
 inline int scry_read_virt_u64(struct scry_as *as, uint64_t gva, uint64_t *value)
 {
 	const struct scry_as_head *head = (const struct scry_as_head *)as;
 	const struct scry_tlb_entry *e = &head->tlb_2m[(gva >> 21) % SCRY_TLB_2M];
-	uint64_t offset = gva - e->page;
+	uint64_t offset = gva - e->page, bytes;
 
 	if (offset > 0x1ffff8) {
 		e = &head->tlb_4k[(gva >> 12) % SCRY_TLB_4K];
@@ -140,10 +144,11 @@ inline int scry_read_virt_u64(struct scry_as *as, uint64_t gva, uint64_t *value)
 		if (__builtin_expect(offset > 0xff8, 0))
 			return scry_read_virt_u64_slow(as, gva, value);
 	}
-	if (__builtin_expect(__atomic_load_n(head->life, __ATOMIC_ACQUIRE) !=
-			     __atomic_load_n(&head->life_seen, __ATOMIC_RELAXED), 0))
+	bytes = *(const volatile scry_u64_in_guest *)(e->host + offset);
+	if (__builtin_expect(*(const volatile uint64_t *)head->life !=
+			     *(const volatile uint64_t *)&head->life_seen, 0))
 		return scry_read_virt_u64_slow(as, gva, value);
-	memcpy(value, e->host + offset, 8);
+	*value = bytes;
 	return 0;
 }
 

@@ -27,7 +27,7 @@ int scry_as_open(struct scry_vm *vm, uint64_t root, const struct scry_as_opts *o
 	new->mode = opts->mode;
 	new->pse = opts->pse;
 	new->nxe = opts->nxe;
-	new->head.life = vm->head.ram->life;
+	new->head.life = scry_current_map(vm)->ram.life;
 	scry_tlb_clear(new);
 
 	pthread_mutex_lock(&vm->pause_lock);

@@ -28,9 +28,13 @@ int scry_find_page(struct scry_as *as, uint64_t gva, struct scry_page *page);
 /* Empty the cache. */
 void scry_tlb_clear(struct scry_as *as);
 
+/* May the entries be used now?  To be asked after their use: then they were right all along. */
+bool scry_tlb_is_valid(const struct scry_as *as);
+
 /*
  * The bytes at gva in the mapping, and in *left how many of its page follow;
- * NULL, without a failure noted, if the cache does not have them.
+ * NULL, without a failure noted, if the cache does not have them.  What they
+ * are good for, scry_tlb_is_valid() tells.
  */
 unsigned char *scry_tlb_find(struct scry_as *as, uint64_t gva, size_t *left);
 

@@ -20,14 +20,18 @@ void scry_as_forget(struct scry_as *as)
 	__atomic_store_n(&as->head.life_seen, 0, __ATOMIC_SEQ_CST);
 }
 
+bool scry_tlb_is_valid(const struct scry_as *as)
+{
+	atomic_thread_fence(memory_order_acquire);
+	return __atomic_load_n(as->head.life, __ATOMIC_ACQUIRE) ==
+	       __atomic_load_n(&as->head.life_seen, __ATOMIC_RELAXED);
+}
+
 unsigned char *scry_tlb_find(struct scry_as *as, uint64_t gva, size_t *left)
 {
 	const struct scry_tlb_entry *e = &as->head.tlb_2m[gva / SIZE_2M % SCRY_TLB_2M];
 	uint64_t size = SIZE_2M;
 
-	if (__atomic_load_n(as->head.life, __ATOMIC_ACQUIRE) !=
-	    __atomic_load_n(&as->head.life_seen, __ATOMIC_RELAXED))
-		return NULL;
 	if (gva - e->page >= size) {
 		e = &as->head.tlb_4k[gva / SIZE_4K % SCRY_TLB_4K];
 		size = SIZE_4K;

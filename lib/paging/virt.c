@@ -41,7 +41,9 @@ static int read_piece(struct scry_as *as, uint64_t gva, unsigned char *buf, size
 	if (host) {
 		*done = len < left ? len : left;
 		memcpy(buf, host, *done);
-		return 0;
+		/* Another thread may have let the VM go on meanwhile. */
+		if (scry_tlb_is_valid(as))
+			return 0;
 	}
 	ret = find_and_cache(as, gva, &page);
 	if (ret < 0)

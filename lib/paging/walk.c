@@ -251,7 +251,7 @@ const char *scry_walk_fault_text(enum scry_walk_fault fault)
 	case SCRY_WALK_NOT_PRESENT:	return "a page-table entry is not present";
 	case SCRY_WALK_RESERVED_BIT:	return "a page-table entry has a reserved bit set";
 	case SCRY_WALK_NON_CANONICAL:	return "the address is not canonical in this paging mode";
-	case SCRY_WALK_NO_MEMORY:	return "a page table, or the page, lies outside guest memory";
+	case SCRY_WALK_NO_MEMORY:	return "a page table lies outside guest memory";
 	}
 	return "unknown";
 }

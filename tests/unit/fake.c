@@ -109,14 +109,18 @@ static int fake_map(struct scry_vm *vm)
 	return scry_ram_publish(vm, regions, fake.regions, &fake.life, life);
 }
 
-static int fake_read(struct scry_vm *vm, const struct scry_mapped_region *region, uint64_t gpa,
-		     void *buf, size_t len)
+static int fake_read(struct scry_vm *vm, const struct scry_map *map,
+		     const struct scry_piece *piece, size_t count)
 {
-	(void)vm;
 	fake.reads++;
-	fake.misused += gpa - region->region.gpa + len > region->region.size;
-	memcpy(buf, fake_at(gpa), len);
-	return 0;
+	fake.misused += map != scry_current_map(vm) || !count || count > SCRY_PIECES;
+	for (size_t i = 0; i < count; i++) {
+		const struct scry_region *r = &piece[i].region->region;
+
+		fake.misused += piece[i].gpa - r->gpa + piece[i].len > r->size;
+		memcpy(piece[i].buf, fake_at(piece[i].gpa), piece[i].len);
+	}
+	return fake.gone ? scry_fail(SCRY_E_GONE, "the fake VM has ended") : 0;
 }
 
 /* Byte by byte: a write may cross from one region into the next. */

@@ -168,6 +168,31 @@ static void vectors(void **state)
 	assert_error(SCRY_E_GONE, scry_writev_phys(vm, iov, 4));
 }
 
+/* Many pieces that no mapping reaches are few calls to the driver. */
+static void vectors_gathered(void **state)
+{
+	struct scry_iov iov[150];
+	unsigned char bytes[150][16];
+	struct scry_vm *vm = *state;
+
+	for (unsigned i = 0; i < 150; i++)
+		iov[i] = (struct scry_iov){ FAR_GPA + i * 100, bytes[i], 16, 55 };
+	iov[10].gpa = HOLE_GPA - 1;
+	iov[20].gpa = FAR_GPA - 8;
+	iov[30].gpa = HIGH_GPA;
+	assert_int_equal(scry_readv_phys(vm, iov, 150), 1);
+	assert_int_equal(fake.reads, 3);
+	for (unsigned i = 0; i < 150; i++) {
+		assert_int_equal(iov[i].status, i == 10 ? SCRY_E_ADDRESS : 0);
+		for (unsigned n = 0; n < 16 && i != 10; n++)
+			assert_int_equal(bytes[i][n], *fake_at(iov[i].gpa + n));
+	}
+	/* It ends in the midst of it. */
+	fake.gone = 1;
+	assert_error(SCRY_E_GONE, scry_readv_phys(vm, iov, 150));
+	assert_error(SCRY_E_GONE, scry_read_phys(vm, FAR_GPA, bytes, 100));
+}
+
 static void map(void **state)
 {
 	struct scry_region region[FAKE_REGIONS + 1];
@@ -277,6 +302,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pointers, unit_open, unit_close),
 		cmocka_unit_test_setup_teardown(writes, unit_open, unit_close),
 		cmocka_unit_test_setup_teardown(vectors, unit_open, unit_close),
+		cmocka_unit_test_setup_teardown(vectors_gathered, unit_open, unit_close),
 		cmocka_unit_test_setup_teardown(map, unit_open, unit_close),
 		cmocka_unit_test_setup_teardown(map_changes, unit_open, unit_close),
 		cmocka_unit_test_setup_teardown(map_never_settles, unit_open, unit_close),

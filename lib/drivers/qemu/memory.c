@@ -5,11 +5,21 @@
 #include "connection.h"
 #include "qemu.h"
 
-static bool peek(const struct qemu_vm *q, uint64_t address, void *buf, size_t len)
+/* Read the pieces from QEMU's own memory; false if that does not work for all. */
+static bool peek(const struct qemu_vm *q, const struct scry_piece *piece, size_t count)
 {
-	struct iovec local = { buf, len }, remote = { (void *)(uintptr_t)address, len };
+	struct iovec local[SCRY_PIECES], remote[SCRY_PIECES];
+	size_t sum = 0;
 
-	return process_vm_readv(q->vm->pid, &local, 1, &remote, 1, 0) == (ssize_t)len;
+	for (size_t i = 0; i < count; i++) {
+		const struct scry_mapped_region *r = piece[i].region;
+		uintptr_t address = r->vmm_host + (piece[i].gpa - r->region.gpa);
+
+		local[i] = (struct iovec){ piece[i].buf, piece[i].len };
+		remote[i] = (struct iovec){ (void *)address, piece[i].len };
+		sum += piece[i].len;
+	}
+	return process_vm_readv(q->vm->pid, local, count, remote, count, 0) == (ssize_t)sum;
 }
 
 /* Find out how RAM can be read, and say so in the capability's note. */
@@ -19,8 +29,11 @@ void qemu_choose_access(struct scry_vm *vm)
 	struct qemu_vm *q = qemu_of(vm);
 	char byte;
 
-	if (vm->pid > 0 && map->count)
-		q->can_peek = peek(q, map->region[0].vmm_host, &byte, 1);
+	if (vm->pid > 0 && map->count) {
+		const struct scry_mapped_region *first = map->region;
+
+		q->can_peek = peek(q, &(struct scry_piece){ first, first->region.gpa, &byte, 1 }, 1);
+	}
 	if (map->ram.size) {
 		vm->ram_access = SCRY_RAM_MAPPED;
 		scry_cap_set(vm, SCRY_CAP_PHYS_READ, true, "by loads from the shared mapping");
@@ -55,28 +68,35 @@ static int read_chunk(struct qemu_vm *q, uint64_t gpa, void *buf, size_t len)
 	return 0;
 }
 
-int qemu_read(struct scry_vm *vm, const struct scry_mapped_region *region, uint64_t gpa, void *buf,
-	      size_t len)
+static int read_by_messages(struct qemu_vm *q, const struct scry_piece *piece)
 {
-	const struct scry_ram *ram = &scry_current_map(vm)->ram;
-	struct qemu_vm *q = qemu_of(vm);
-	char *to = buf;
+	size_t n;
 
-	/* What was read is the guest's only if the map stayed as it was. */
-	if (q->can_peek && peek(q, region->vmm_host + (gpa - region->region.gpa), buf, len) &&
-	    __atomic_load_n(ram->life, __ATOMIC_ACQUIRE) == ram->life_seen)
-		return 0;
-	while (len) {
-		size_t n = len < SCRY_AGENT_CHUNK ? len : SCRY_AGENT_CHUNK;
-		int ret = read_chunk(q, gpa, to, n);
+	for (size_t done = 0; done < piece->len; done += n) {
+		size_t left = piece->len - done;
+		int ret;
 
+		n = left < SCRY_AGENT_CHUNK ? left : SCRY_AGENT_CHUNK;
+		ret = read_chunk(q, piece->gpa + done, (char *)piece->buf + done, n);
 		if (ret < 0)
 			return ret;
-		gpa += n;
-		to += n;
-		len -= n;
 	}
 	return 0;
+}
+
+int qemu_read(struct scry_vm *vm, const struct scry_map *map, const struct scry_piece *piece,
+	      size_t count)
+{
+	struct qemu_vm *q = qemu_of(vm);
+	int ret = 0;
+
+	/* What was read is the guest's only if the map stayed as it was. */
+	if (q->can_peek && peek(q, piece, count) &&
+	    __atomic_load_n(map->ram.life, __ATOMIC_ACQUIRE) == map->ram.life_seen)
+		return 0;
+	for (size_t i = 0; !ret && i < count; i++)
+		ret = read_by_messages(q, &piece[i]);
+	return ret;
 }
 
 static int write_chunk(struct qemu_vm *q, uint64_t gpa, const void *buf, size_t len)

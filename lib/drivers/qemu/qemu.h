@@ -64,8 +64,8 @@ void qemu_unmap_all(struct qemu_vm *q);
 
 /* memory.c */
 void qemu_choose_access(struct scry_vm *vm);
-int qemu_read(struct scry_vm *vm, const struct scry_mapped_region *region, uint64_t gpa, void *buf,
-	      size_t len);
+int qemu_read(struct scry_vm *vm, const struct scry_map *map, const struct scry_piece *piece,
+	      size_t count);
 int qemu_write(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len);
 
 /* slot.c */
