@@ -52,9 +52,9 @@ void qemu_choose_access(struct scry_vm *vm)
 static int read_chunk(struct qemu_vm *q, uint64_t gpa, void *buf, size_t len)
 {
 	struct scry_agent_memory request = { .header.type = SCRY_AGENT_READ, .gpa = gpa, .len = len };
-	struct {
+	union {
 		struct scry_agent_memory head;
-		uint8_t data[SCRY_AGENT_CHUNK];
+		uint8_t bytes[sizeof(struct scry_agent_memory) + SCRY_AGENT_CHUNK];
 	} reply;
 	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
 				  .reply = &reply, .reply_min = sizeof(reply.head) + len,
@@ -64,7 +64,7 @@ static int read_chunk(struct qemu_vm *q, uint64_t gpa, void *buf, size_t len)
 	if (ret < 0)
 		return (int)ret;
 	qemu_close_fds(&call);
-	memcpy(buf, reply.data, len);
+	memcpy(buf, reply.head.data, len);
 	return 0;
 }
 

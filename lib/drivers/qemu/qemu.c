@@ -120,7 +120,8 @@ static struct qemu_vm *qemu_new(struct scry_vm *vm)
 	if (!q)
 		return NULL;
 	q->vm = vm;
-	q->socket = q->eventfd = q->epoll = -1;
+	q->socket = q->eventfd = -1;
+	q->epoll = -1;
 	pthread_mutex_init(&q->socket_lock, NULL);
 	for (int i = 0; i < SCRY_MAX_VCPUS; i++)
 		pthread_mutex_init(&q->vcpu[i].lock, NULL);
