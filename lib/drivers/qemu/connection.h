@@ -7,7 +7,7 @@
 
 #include "../../../protocol/agent_protocol.h"
 
-#define QEMU_MAX_FDS SCRY_AGENT_FILES
+#define QEMU_MAX_FDS ((int)SCRY_AGENT_FILES)
 
 /* What one request takes and gives. */
 struct qemu_call {

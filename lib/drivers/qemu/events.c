@@ -185,7 +185,7 @@ int qemu_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, i
 
 static int make_epoll(struct qemu_vm *q)
 {
-	struct epoll_event bell = { .events = EPOLLIN }, hangup = { .events = EPOLLRDHUP };
+	struct epoll_event bell = { .events = EPOLLIN | EPOLLET }, hangup = { .events = EPOLLRDHUP };
 	int fd = epoll_create1(EPOLL_CLOEXEC);
 
 	if (fd < 0)

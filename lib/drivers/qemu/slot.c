@@ -51,9 +51,7 @@ int qemu_vcpu_stop(struct scry_vm *vm, unsigned vcpu)
 	 * From here on the vCPU looks at the request before it runs guest code, so
 	 * `stopped` means stopped, even if it was set for an event just answered.
 	 */
-	atomic_fetch_add(&slot->client_sleeps, 1);
 	ret = wait_word(q, &slot->stopped, 1);
-	atomic_fetch_sub(&slot->client_sleeps, 1);
 	if (ret < 0) {
 		qemu_request_value(q, SCRY_AGENT_GO, vcpu, NULL);
 		return wait_failed(q, vcpu, ret);
@@ -83,9 +81,9 @@ static int wait_done(struct qemu_vm *q, unsigned vcpu)
 		return 0;
 	if (scry_spin_while(&slot->done, done) && atomic_load(&slot->done) == command)
 		return 0;
-	atomic_fetch_add(&slot->client_sleeps, 1);
+	atomic_store(&slot->client_sleeps, 1);
 	ret = wait_word(q, &slot->done, command);
-	atomic_fetch_sub(&slot->client_sleeps, 1);
+	atomic_store(&slot->client_sleeps, 0);
 	if (!ret)
 		return 0;
 	/* The command is out, and must not be carried out at some later stop. */
