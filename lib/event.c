@@ -66,7 +66,7 @@ int scry_unsubscribe(struct scry_vm *vm, int subscription)
 
 int scry_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, int timeout_ms)
 {
-	if (!max)
+	if (!max || !events)
 		return scry_fail(SCRY_E_INVAL, "scry_event_wait() needs room for an event");
 	return vm->driver->event_wait(vm, events, max, timeout_ms);
 }
@@ -78,8 +78,11 @@ int scry_event_fd(struct scry_vm *vm)
 
 int scry_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply)
 {
-	int ret = scry_check_vcpu(vm, event->vcpu);
+	int ret;
 
+	if (!event || !reply)
+		return scry_fail(SCRY_E_INVAL, "scry_reply() needs the event and the reply to it");
+	ret = scry_check_vcpu(vm, event->vcpu);
 	if (ret < 0)
 		return ret;
 	if (reply->sz != sizeof(*reply))
@@ -98,6 +101,16 @@ int scry_reply_action(struct scry_vm *vm, const struct scry_event *event, enum s
 	return scry_reply(vm, event, &reply);
 }
 
+/* Send the answer; one that is refused must not leave the vCPU waiting for ever. */
+static int answer(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply)
+{
+	int ret = scry_reply(vm, event, reply);
+
+	if (ret == SCRY_E_REFUSED || ret == SCRY_E_INVAL)
+		scry_reply_action(vm, event, SCRY_CONTINUE);
+	return ret;
+}
+
 /* What one round of the loop takes at most: one event for each of many vCPUs. */
 #define LOOP_BATCH 16
 
@@ -114,7 +127,7 @@ int scry_event_loop(struct scry_vm *vm, scry_event_fn fn, void *opaque)
 		for (int i = 0; i < n; i++) {
 			struct scry_reply reply = { .sz = sizeof(reply) };
 			int said = stop ? 0 : fn(vm, &events[i], &reply, opaque);
-			int ret = scry_reply(vm, &events[i], &reply);
+			int ret = answer(vm, &events[i], &reply);
 
 			if (said)
 				stop = said;
