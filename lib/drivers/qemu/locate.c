@@ -136,7 +136,9 @@ int qemu_locate(const char *address, char *path, size_t size)
 	if (scry_rundir(dir, sizeof(dir)) < 0)
 		return scry_fail(SCRY_E_INVAL, "the path of the runtime folder is too long");
 	n = snprintf(path, size, "%s/%s.sock", dir, address);
-	if (n > 0 && (size_t)n < size && !access(path, F_OK))
+	if (n < 0 || (size_t)n >= size)
+		return not_found(address);
+	if (!access(path, F_OK))
 		return 0;
 	if (errno == EACCES)
 		return scry_fail(SCRY_E_PERM, "no permission on the runtime folder %s", dir);
