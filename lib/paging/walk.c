@@ -127,8 +127,9 @@ static always_inline void walk_pae(struct walk_state *s, const struct scry_as *a
 {
 	uint64_t gpa = (as->root & BITS(31, 5)) + ((s->gva >> 30) & 3) * 8, entry;
 
+	/* Bit 5 is reserved too, but QEMU's TCG sets it, as if it were "accessed". */
 	if (!read_entry(s, 3, 8, gpa, &entry) ||
-	    !check_reserved(s, entry, BITS(63, 52) | BITS(8, 5) | BITS(2, 1)))
+	    !check_reserved(s, entry, BITS(63, 52) | BITS(8, 6) | BITS(2, 1)))
 		return;
 	walk_long(s, entry & ADDRESS_BITS, 2, BITS(62, 52) | (as->nxe ? 0 : NX), false);
 }

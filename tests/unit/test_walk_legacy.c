@@ -192,7 +192,7 @@ static void pae_reserved(void **state)
 	pdpte = p.pdpt + 3 * 8;
 	large = entry_set(p.directory, 2, GVA + MIB4, 2, 3 * MIB2 | PTE_PWU | PTE_PS, 0);
 
-	expect_reserved(p.as, GVA, pdpte, PTE_NX | RESERVED_HIGH | 0x1e6, 1);
+	expect_reserved(p.as, GVA, pdpte, PTE_NX | RESERVED_HIGH | 0x1c6, 1);
 	expect_reserved(p.as, GVA, pde, RESERVED_HIGH, 2);
 	expect_reserved(p.as, GVA, pte, RESERVED_HIGH, 3);
 	expect_reserved(p.as, GVA + MIB4, large, RESERVED_HIGH | 0x1fe000, 2);
@@ -203,8 +203,8 @@ static void pae_reserved(void **state)
 	expect_reserved(without, GVA + MIB4, large, PTE_NX, 2);
 	scry_as_free(without);
 
-	/* PWT, PCD and bits 11:9 of a PDPTE are not. */
-	fake_set_u64(pdpte, fake_u64(pdpte) | 0x18 | 0xe00);
+	/* PWT, PCD and bits 11:9 of a PDPTE are not; bit 5 is, but QEMU sets it. */
+	fake_set_u64(pdpte, fake_u64(pdpte) | 0x20 | 0x18 | 0xe00);
 	expect_page(p.as, GVA, 0x5678, KIB4, WU, 0);
 	scry_as_free(p.as);
 }
