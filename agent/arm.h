@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_ARM_H
+#define AGENT_ARM_H
+
+#include "filter.h"
+
+/* Note under which number QEMU knows this plugin. */
+void arm_init(uint64_t plugin_id);
+
+/*
+ * Service thread: make these the filters in force, or none (NULL), and wait
+ * until no vCPU uses the former ones, which are then freed.  Takes ownership.
+ *
+ * Only while there is a filter does QEMU call the agent at all: when the kinds
+ * of events change, all code is translated anew, with a callback on exactly
+ * the instructions that matter.
+ */
+void arm(struct filters *filters);
+
+/* The filters in force: for the service thread, and for vCPUs in a block. */
+const struct filters *arm_filters(void);
+
+#endif

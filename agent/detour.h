@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_DETOUR_H
+#define AGENT_DETOUR_H
+
+/*
+ * Lead every call of function to hook; *original is then what calls the
+ * function as it was.  To be made while no thread can be in function's first
+ * bytes: from qemu_plugin_install(), before any vCPU runs.  NULL, or a few
+ * words on why it cannot be done.
+ */
+const char *detour_install(void *function, void *hook, void **original);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "execute.h"
+#include "filter.h"
+#include "operand.h"
+
+/* The instruction is complete: what every instruction does at its end. */
+static void __attribute__((noreturn)) retire(struct vcpu *vcpu, unsigned len)
+{
+	struct qemu_cpu *cpu = vcpu->cpu;
+	uint64_t rip = vcpu->rip + len, flags = cpu_get64(cpu, cpu_layout.eflags);
+
+	if (!(cpu_hflags(cpu) & HF_CS64))
+		rip = (uint32_t)rip;
+	cpu_put64(cpu, cpu_layout.eip, rip);
+	cpu_put32(cpu, cpu_layout.hflags, cpu_hflags(cpu) & ~HF_INHIBIT_IRQ);
+	cpu_put64(cpu, cpu_layout.eflags, flags & ~(uint64_t)EFLAGS_RF);
+	if (flags & EFLAGS_TF)
+		qemu.helper.single_step(cpu_env(cpu));
+	vcpu_leave(vcpu);
+}
+
+void execute_nothing(struct vcpu *vcpu, struct site site)
+{
+	retire(vcpu, site.len);
+}
+
+void execute(struct vcpu *vcpu, struct site site)
+{
+	struct qemu_env *env = cpu_env(vcpu->cpu);
+	uint64_t old_value, new_value;
+
+	switch (site.kind) {
+	case SCRY_EVENT_CR_WRITE:
+		if (!cr_values(vcpu->cpu, site, &old_value, &new_value))
+			vcpu_leave(vcpu);	/* its memory operand went away: take the fault */
+		qemu.helper.write_crN(env, site.cr, new_value);
+		break;
+	case SCRY_EVENT_CPUID:
+		qemu.helper.cpuid(env);
+		break;
+	case SCRY_EVENT_MSR_READ:
+		qemu.helper.rdmsr(env);
+		break;
+	case SCRY_EVENT_MSR_WRITE:
+		qemu.helper.wrmsr(env);
+		break;
+	case SCRY_EVENT_INT3:
+		qemu.helper.raise_interrupt(env, 3, site.len);
+		break;
+	}
+	retire(vcpu, site.len);
+}
+
+bool site_unchanged(struct vcpu *vcpu, struct site site)
+{
+	uint8_t bytes[16];
+	struct site now;
+
+	return qemu.cpu_memory_rw_debug(vcpu->cpu, code_address(vcpu->cpu), bytes, site.len,
+					false) == 0 &&
+	       site_decode(bytes, site.len, &now) && memcmp(&now, &site, sizeof(now)) == 0;
+}

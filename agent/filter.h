@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_FILTER_H
+#define AGENT_FILTER_H
+
+#include <scry/event.h>
+
+#include "../protocol/agent_protocol.h"
+#include "cpu.h"
+#include "decode.h"
+
+/* The client's subscriptions.  Immutable once armed. */
+struct filters {
+	uint32_t kinds;		/* bit n = there is one of enum scry_event_kind n */
+	unsigned count;
+	struct {
+		int number;
+		struct scry_subscription sub;
+	} entry[SCRY_AGENT_SUBS];
+};
+
+/* 0, or SCRY_E_... with a sentence in text. */
+int filter_check(const struct scry_subscription *sub, unsigned vcpu_count, char *text,
+		 size_t size);
+
+/*
+ * Is there a subscription for what this vCPU is about to execute?  Called in
+ * a block, before anything else is made ready: it must cost little.
+ */
+bool filter_match(const struct filters *filters, struct qemu_cpu *cpu, unsigned vcpu,
+		  struct site site);
+
+/* What a CR write would change.  False if its operand cannot be read (it will fault). */
+bool cr_values(struct qemu_cpu *cpu, struct site site, uint64_t *old_value, uint64_t *new_value);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_IMAGE_H
+#define AGENT_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* QEMU's executable as it lies in memory. */
+
+/* 0, or refuse() where it cannot be found or patched. */
+int image_init(void);
+
+/* Does p lie in its read-only data (relocated or not)? */
+bool image_constant(const void *p);
+
+/* The nul-terminated string in its read-only data, or NULL. */
+const char *image_string(const char *text);
+
+/* The pointer-sized slot after `after` (NULL: the first) that holds value, in relocated read-only data. */
+void *const *image_slot(const void *value, void *const *after);
+
+/* Overwrite len bytes of its code or read-only data.  0 or -1. */
+int image_patch(void *at, const void *bytes, size_t len);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <Zydis/Zydis.h>
+
+#include "operand.h"
+
+uint64_t code_address(const struct qemu_cpu *cpu)
+{
+	uint64_t rip = cpu_get64(cpu, cpu_layout.eip);
+
+	if (cpu_hflags(cpu) & HF_CS64)
+		return rip;
+	return (uint32_t)(cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base) + rip);
+}
+
+static uint64_t register_value(struct qemu_cpu *cpu, ZydisRegister reg, uint64_t next_rip)
+{
+	ZydisRegister large = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
+	ZyanI8 id = ZydisRegisterGetId(large);
+
+	if (large == ZYDIS_REGISTER_RIP)
+		return next_rip;
+	if (ZydisRegisterGetClass(large) != ZYDIS_REGCLASS_GPR64 || id < 0 || id > 15)
+		return 0;
+	switch (ZydisRegisterGetWidth(ZYDIS_MACHINE_MODE_LONG_64, reg)) {
+	case 16:
+		return (uint16_t)cpu_gpr(cpu)[id];
+	case 32:
+		return (uint32_t)cpu_gpr(cpu)[id];
+	}
+	return cpu_gpr(cpu)[id];
+}
+
+static unsigned segment_index(ZydisRegister segment)
+{
+	switch (segment) {
+	case ZYDIS_REGISTER_ES:
+		return 0;
+	case ZYDIS_REGISTER_CS:
+		return 1;
+	case ZYDIS_REGISTER_SS:
+		return 2;
+	case ZYDIS_REGISTER_FS:
+		return 4;
+	case ZYDIS_REGISTER_GS:
+		return 5;
+	default:
+		return 3;
+	}
+}
+
+static ZydisMachineMode machine_mode(struct qemu_cpu *cpu, ZydisStackWidth *stack)
+{
+	if (cpu_hflags(cpu) & HF_CS64) {
+		*stack = ZYDIS_STACK_WIDTH_64;
+		return ZYDIS_MACHINE_MODE_LONG_64;
+	}
+	if (cpu_hflags(cpu) & HF_CS32) {
+		*stack = ZYDIS_STACK_WIDTH_32;
+		return ZYDIS_MACHINE_MODE_LEGACY_32;
+	}
+	*stack = ZYDIS_STACK_WIDTH_16;
+	return ZYDIS_MACHINE_MODE_LEGACY_16;
+}
+
+static uint64_t effective_address(struct qemu_cpu *cpu, const ZydisDecodedInstruction *insn,
+				  const ZydisDecodedOperand *operand)
+{
+	uint64_t next_rip = cpu_get64(cpu, cpu_layout.eip) + insn->length;
+	uint64_t address = register_value(cpu, operand->mem.base, next_rip) +
+			   register_value(cpu, operand->mem.index, next_rip) * operand->mem.scale;
+
+	if (operand->mem.disp.has_displacement)
+		address += (uint64_t)operand->mem.disp.value;
+	if (insn->address_width < 64)
+		address &= (UINT64_C(1) << insn->address_width) - 1;
+	if (!(cpu_hflags(cpu) & HF_CS64) || operand->mem.segment == ZYDIS_REGISTER_FS ||
+	    operand->mem.segment == ZYDIS_REGISTER_GS)
+		address += cpu_get64(cpu, cpu_segment(segment_index(operand->mem.segment)) +
+					  cpu_layout.seg.base);
+	return cpu_hflags(cpu) & HF_CS64 ? address : (uint32_t)address;
+}
+
+bool operand_read16(struct qemu_cpu *cpu, unsigned len, uint16_t *value)
+{
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction insn;
+	ZydisDecoder decoder;
+	ZydisStackWidth stack;
+	ZydisMachineMode mode = machine_mode(cpu, &stack);
+	uint8_t bytes[16];
+
+	if (len > sizeof(bytes) ||
+	    qemu.cpu_memory_rw_debug(cpu, code_address(cpu), bytes, len, false) != 0 ||
+	    !ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) ||
+	    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, len, &insn, operands)) ||
+	    operands[0].type != ZYDIS_OPERAND_TYPE_MEMORY)
+		return false;
+	return qemu.cpu_memory_rw_debug(cpu, effective_address(cpu, &insn, &operands[0]), value,
+					sizeof(*value), false) == 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_OPERAND_H
+#define AGENT_OPERAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cpu.h"
+
+/* The linear address of the instruction at the vCPU's rip. */
+uint64_t code_address(const struct qemu_cpu *cpu);
+
+/*
+ * Read the 16-bit memory operand of the instruction, of len bytes, at the
+ * vCPU's rip.  False if it cannot be read.
+ */
+bool operand_read16(struct qemu_cpu *cpu, unsigned len, uint16_t *value);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
+#include "../protocol/futex.h"
+#include "slot.h"
+
+/* How often a vCPU that waits for long, or serves one command after another, does the VMM's work. */
+#define TICK_MS       10
+#define TICK_COMMANDS 64
+
+void slot_attach(struct slot *slot, struct scry_agent_shared *shared,
+		 struct scry_agent_slot *mem, int bell)
+{
+	slot->shared = shared;
+	slot->mem = mem;
+	slot->bell = bell;
+	slot->event_seq = slot->command_seen = 0;
+	slot->waits = false;
+	atomic_store(&slot->want_stop, false);
+	atomic_store(&slot->has_work, false);
+	atomic_store(&slot->released, false);
+}
+
+static bool holds(struct slot *slot)
+{
+	return !atomic_load_explicit(&slot->released, memory_order_acquire) &&
+	       (slot->waits || atomic_load_explicit(&slot->want_stop, memory_order_acquire));
+}
+
+static bool has_command(struct slot *slot)
+{
+	return atomic_load_explicit(&slot->mem->command, memory_order_acquire) !=
+	       slot->command_seen;
+}
+
+static bool has_work(struct slot *slot)
+{
+	return atomic_load_explicit(&slot->has_work, memory_order_acquire);
+}
+
+/* Look for SCRY_SPIN_NS: true if there is a command, or no reason to stay. */
+static bool spin(struct slot *slot)
+{
+	uint64_t end = 0;
+
+	for (unsigned i = 1; slot->spins; i++) {
+		if (has_command(slot) || !holds(slot))
+			return true;
+		__builtin_ia32_pause();
+		if (i % 64)
+			continue;
+		if (!end)
+			end = scry_now_ns() + SCRY_SPIN_NS;
+		else if (scry_now_ns() > end)
+			break;
+		if (has_work(slot))
+			break;
+	}
+	return false;
+}
+
+/* Tell the client that its command is done. */
+static void finish(struct slot *slot, uint32_t number)
+{
+	atomic_store(&slot->mem->done, number);
+	if (atomic_load(&slot->mem->client_sleeps))
+		scry_futex_wake(&slot->mem->done);
+}
+
+static void work(struct slot *slot)
+{
+	slot->commands = 0;
+	atomic_store(&slot->has_work, false);
+	slot->ops->rest(slot->vcpu);
+	slot->ops->work(slot->vcpu);
+}
+
+/* Sleep until there is a command, or no reason to stay, doing the VMM's work meanwhile. */
+static void sleep_long(struct slot *slot)
+{
+	struct scry_agent_slot *mem = slot->mem;
+
+	slot->ops->rest(slot->vcpu);
+	while (!has_command(slot) && holds(slot)) {
+		atomic_store(&mem->vcpu_sleeps, 1);	/* seq_cst: before the last look */
+		if (atomic_load(&mem->command) == slot->command_seen && holds(slot) &&
+		    !has_work(slot))
+			scry_futex_wait(&mem->command, slot->command_seen, TICK_MS);
+		atomic_store(&mem->vcpu_sleeps, 0);
+		if (!has_command(slot))
+			work(slot);
+	}
+}
+
+/* Answer a command number that came when this vCPU was not stopped, or no longer. */
+static void reject_stray(struct slot *slot)
+{
+	struct scry_agent_slot *mem = slot->mem;
+	uint32_t number = atomic_load(&mem->command);
+
+	if (number == slot->command_seen)
+		return;
+	slot->command_seen = number;
+	strcpy(mem->text, "the vCPU is not stopped");
+	mem->status = SCRY_E_STATE;
+	finish(slot, number);
+}
+
+static void carry_out(struct slot *slot)
+{
+	struct scry_agent_slot *mem = slot->mem;
+	const volatile struct scry_agent_slot *hostile = mem;
+	struct slot_command command;
+	uint32_t number = atomic_load_explicit(&mem->command, memory_order_acquire);
+
+	command.op = hostile->op;
+	command.action = hostile->action;
+	command.set = hostile->set;
+	command.msr_index = hostile->msr_index;
+	command.msr_value = hostile->msr_value;
+	slot->command_seen = number;
+	slot->commands++;
+
+	if (command.op == SCRY_AGENT_OP_REPLY && !slot->waits) {
+		strcpy(mem->text, "no event of this vCPU waits for a reply");
+		mem->status = SCRY_E_STATE;
+	} else {
+		mem->status = slot->ops->command(slot->vcpu, &command, mem);
+		if (command.op == SCRY_AGENT_OP_REPLY && mem->status == 0)
+			slot->waits = false;
+	}
+	finish(slot, number);
+}
+
+static void serve(struct slot *slot)
+{
+	struct scry_agent_slot *mem = slot->mem;
+
+	for (;;) {
+		while (holds(slot)) {
+			if (!spin(slot))
+				sleep_long(slot);
+			if (has_command(slot) && holds(slot))
+				carry_out(slot);
+			if (slot->commands >= TICK_COMMANDS && holds(slot))
+				work(slot);
+		}
+		/* Whoever asks for a stop, or a command, now sees 0, or is seen here. */
+		atomic_store(&mem->stopped, 0);
+		if (!holds(slot)) {
+			reject_stray(slot);
+			return;
+		}
+		atomic_store(&mem->stopped, 1);
+		scry_futex_wake(&mem->stopped);
+	}
+}
+
+static void ring(struct slot *slot)
+{
+	struct scry_agent_shared *shared = slot->shared;
+	uint64_t one = 1;
+
+	switch (atomic_load(&shared->sleep)) {
+	case SCRY_AGENT_FUTEX:
+		atomic_fetch_add(&shared->bell, 1);
+		scry_futex_wake(&shared->bell);
+		break;
+	case SCRY_AGENT_EVENTFD:
+		if (write(slot->bell, &one, sizeof(one)) < 0)
+			return;	/* full: it is readable, which is all that matters */
+		break;
+	}
+}
+
+void slot_event(struct slot *slot)
+{
+	struct scry_agent_slot *mem = slot->mem;
+
+	if (atomic_load_explicit(&slot->released, memory_order_acquire))
+		return;
+	reject_stray(slot);
+	slot->waits = true;
+	atomic_store_explicit(&mem->stopped, 1, memory_order_release);
+	atomic_store(&mem->event_seq, ++slot->event_seq);	/* seq_cst: before looking at sleep */
+	ring(slot);
+	if (atomic_load(&slot->want_stop))
+		scry_futex_wake(&mem->stopped);
+	serve(slot);
+	slot->waits = false;
+}
+
+void slot_park(struct slot *slot)
+{
+	struct scry_agent_slot *mem = slot->mem;
+
+	if (!holds(slot))
+		return;
+	reject_stray(slot);
+	atomic_store(&mem->stopped, 1);
+	scry_futex_wake(&mem->stopped);
+	serve(slot);
+}
+
+void slot_poke(struct slot *slot)
+{
+	for (int i = 0; i < 100; i++) {
+		scry_futex_wake(&slot->mem->command);
+		if (!atomic_load(&slot->mem->vcpu_sleeps))
+			return;
+		usleep(10);	/* it may be about to sleep: wake it again */
+	}
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_SLOT_H
+#define AGENT_SLOT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../protocol/agent_protocol.h"
+
+/*
+ * One vCPU's end of its shared-memory slot (see agent_protocol.h).  Knows
+ * nothing of QEMU, so that it can be tested alone.
+ */
+
+/* A command, copied out of the slot: the client may write there at any time. */
+struct slot_command {
+	uint32_t op, action;
+	uint64_t set;
+	uint32_t msr_index;
+	uint64_t msr_value;
+};
+
+struct slot_ops {
+	/*
+	 * Carry out a command.  0, or SCRY_E_... with a sentence in mem->text.
+	 * A reply that returns 0 ends the wait of the event.
+	 */
+	int (*command)(void *vcpu, const struct slot_command *command,
+		       struct scry_agent_slot *mem);
+	/* A long wait begins: be where the VMM need not wait for this vCPU. */
+	void (*rest)(void *vcpu);
+	/* Do the VMM's own work for this vCPU; after rest(). */
+	void (*work)(void *vcpu);
+};
+
+struct slot {
+	/* Set once per client, while no vCPU uses the slot. */
+	const struct slot_ops *ops;
+	void *vcpu;
+	struct scry_agent_shared *shared;
+	struct scry_agent_slot *mem;
+	int bell;			/* eventfd */
+	bool spins;			/* for a while before it sleeps */
+
+	/* The vCPU's own. */
+	_Alignas(64) uint32_t event_seq, command_seen;
+	bool waits;			/* for the reply to an event */
+	unsigned commands;		/* carried out since the VMM's work was done */
+
+	/* Other threads write these, then call slot_poke(). */
+	_Alignas(64) _Atomic bool want_stop;
+	_Atomic bool released;		/* the client is gone: wait for nothing */
+	_Atomic bool has_work;		/* ops->work() should be called soon */
+};
+
+/* Make the slot ready for a client, who has mapped shared and mem. */
+void slot_attach(struct slot *slot, struct scry_agent_shared *shared,
+		 struct scry_agent_slot *mem, int bell);
+
+/* Deliver the event, which is in mem->event, and serve commands until it is answered. */
+void slot_event(struct slot *slot);
+
+/* Serve commands while want_stop is set. */
+void slot_park(struct slot *slot);
+
+/* Any thread: make a vCPU that serves the slot look at want_stop, released and has_work. */
+void slot_poke(struct slot *slot);
+
+#endif

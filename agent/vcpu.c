@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <unistd.h>
+
+#include "command.h"
+#include "refuse.h"
+#include "vcpu.h"
+
+struct vcpu vcpus[SCRY_AGENT_VCPUS];
+unsigned vcpu_count;
+
+static void rest(void *vcpu)
+{
+	vcpu_step_out(vcpu);
+}
+
+static void work(void *vcpu)
+{
+	bql_lock();
+	qemu.qemu_wait_io_event_common(((struct vcpu *)vcpu)->cpu);
+	qemu.bql_unlock();
+}
+
+static const struct slot_ops ops = { .command = command_run, .rest = rest, .work = work };
+
+int vcpu_find_all(void)
+{
+	bool spin = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+	struct qemu_cpu *cpu;
+	unsigned n;
+
+	for (n = 0; (cpu = qemu.qemu_get_cpu((int)n)); n++) {
+		if (n == SCRY_AGENT_VCPUS)
+			return refuse("more than %u vCPUs: only the first %u can be watched",
+				      SCRY_AGENT_VCPUS, SCRY_AGENT_VCPUS);
+		vcpus[n].cpu = cpu;
+		vcpus[n].index = n;
+		vcpus[n].slot.ops = &ops;
+		vcpus[n].slot.vcpu = &vcpus[n];
+		vcpus[n].slot.spins = spin;
+		atomic_store(&vcpus[n].slot.released, true);
+	}
+	vcpu_count = n;
+	return (int)n;
+}
+
+/* Runs in the vCPU's thread between blocks, with the big lock. */
+static void park(struct qemu_cpu *cpu, uint64_t data)
+{
+	struct vcpu *vcpu = (struct vcpu *)data;
+
+	(void)cpu;
+	atomic_store(&vcpu->park_queued, false);
+	if (atomic_load(&vcpu->busy))
+		return;		/* waits in an event, and sees want_stop there */
+	qemu.bql_unlock();
+	atomic_store(&vcpu->busy, true);
+	slot_park(&vcpu->slot);
+	atomic_store(&vcpu->busy, false);
+	bql_lock();
+}
+
+void vcpu_stop(struct vcpu *vcpu)
+{
+	atomic_store(&vcpu->slot.want_stop, true);
+	if (!atomic_exchange(&vcpu->park_queued, true))
+		qemu.async_run_on_cpu(vcpu->cpu, park, (uint64_t)vcpu);
+}
+
+void vcpu_go(struct vcpu *vcpu)
+{
+	atomic_store(&vcpu->slot.want_stop, false);
+	slot_poke(&vcpu->slot);
+}
+
+void vcpu_poke_all(void)
+{
+	for (unsigned i = 0; i < vcpu_count; i++) {
+		atomic_store(&vcpus[i].slot.has_work, true);
+		if (vcpus[i].slot.mem)
+			slot_poke(&vcpus[i].slot);
+	}
+}
+
+void vcpu_release_all(void)
+{
+	for (unsigned i = 0; i < vcpu_count; i++) {
+		atomic_store(&vcpus[i].slot.released, true);
+		slot_poke(&vcpus[i].slot);
+	}
+}
+
+void vcpu_wait_released(void)
+{
+	for (unsigned i = 0; i < vcpu_count; i++) {
+		while (atomic_load(&vcpus[i].busy) || atomic_load(&vcpus[i].park_queued)) {
+			slot_poke(&vcpus[i].slot);
+			usleep(50);
+		}
+		vcpus[i].slot.mem = NULL;
+	}
+}
+
+void vcpu_event(struct vcpu *vcpu)
+{
+	vcpu->in_event = true;
+	vcpu->outside = false;
+	vcpu->jumps = false;
+	vcpu->action = SCRY_CONTINUE;
+	slot_event(&vcpu->slot);
+	vcpu->in_event = false;
+}
+
+/*
+ * Inside a block the arithmetic flags and DF are kept apart from env.eflags;
+ * between blocks they are in it.
+ */
+void vcpu_step_out(struct vcpu *vcpu)
+{
+	struct qemu_cpu *cpu = vcpu->cpu;
+
+	if (!vcpu->in_event || vcpu->outside)
+		return;
+	cpu_put64(cpu, cpu_layout.eflags, cpu_rflags_in_block(cpu));
+	vcpu->cs_base = cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base);
+	vcpu->outside = true;
+	qemu.cpu_exec_end(cpu);
+}
+
+bool vcpu_step_in(struct vcpu *vcpu)
+{
+	struct qemu_cpu *cpu = vcpu->cpu;
+	uint64_t flags;
+
+	qemu.cpu_exec_start(cpu);
+	flags = cpu_get64(cpu, cpu_layout.eflags);
+	qemu.helper.write_eflags(cpu_env(cpu), flags, 0);
+	flags &= ~(uint64_t)(EFLAGS_ARITHMETIC | EFLAGS_DF);
+	cpu_put64(cpu, cpu_layout.eflags, flags | 2);
+	qemu.cpu_exit(cpu);	/* QEMU may have told it to stop meanwhile */
+	return cpu_get64(cpu, cpu_layout.eip) == vcpu->rip &&
+	       cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base) == vcpu->cs_base;
+}
+
+void vcpu_leave(struct vcpu *vcpu)
+{
+	atomic_store_explicit(&vcpu->busy, false, memory_order_release);
+	qemu.cpu_loop_exit_noexc(vcpu->cpu);
+	__builtin_unreachable();
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_VCPU_H
+#define AGENT_VCPU_H
+
+#include "cpu.h"
+#include "slot.h"
+
+/* What the agent keeps of one vCPU. */
+struct vcpu {
+	struct slot slot;
+	struct qemu_cpu *cpu;
+	unsigned index;
+	_Atomic bool busy;		/* its thread is in the slot */
+	_Atomic bool park_queued;
+
+	/* Its thread's own, about the event that waits. */
+	bool in_event;
+	bool outside;			/* stepped out of the block, see vcpu_step_out() */
+	uint64_t rip;			/* where the guest goes on, as far as we know */
+	uint64_t cs_base;
+	bool jumps;			/* the client chose another rip */
+	uint32_t action;		/* of the reply */
+	uint64_t sequence;		/* events delivered to this client */
+};
+
+extern struct vcpu vcpus[SCRY_AGENT_VCPUS];
+extern unsigned vcpu_count;
+
+/* Look them up; under QEMU's big lock.  How many there are, or refuse(). */
+int vcpu_find_all(void);
+
+/* Make it come to its slot, and let it go. */
+void vcpu_stop(struct vcpu *vcpu);
+void vcpu_go(struct vcpu *vcpu);
+
+/* Let every vCPU do QEMU's work soon, even while it waits for a client. */
+void vcpu_poke_all(void);
+
+/* The client is gone: every vCPU leaves its slot.  The second waits until they have. */
+void vcpu_release_all(void);
+void vcpu_wait_released(void);
+
+/*
+ * Serve the slot until the reply to the event, which is in slot.mem->event.
+ * Called from a translated block.
+ */
+void vcpu_event(struct vcpu *vcpu);
+
+/*
+ * Step out of the translated block in which an event waits, to the state in
+ * which QEMU leaves a vCPU between blocks: its registers are complete, and the
+ * others need not wait for it.  That block may be thrown away meanwhile, so it
+ * is never returned into: vcpu_leave() instead.
+ */
+void vcpu_step_out(struct vcpu *vcpu);
+
+/* Step in again.  False if QEMU set other registers meanwhile (a reset, say). */
+bool vcpu_step_in(struct vcpu *vcpu);
+
+/* Leave the translated block: the guest goes on at its rip.  Does not return. */
+void vcpu_leave(struct vcpu *vcpu) __attribute__((noreturn));
+
+#endif
