@@ -8,7 +8,6 @@
 
 struct scry_as {
 	struct scry_as_head head;	/* what the inline functions see */
-	uint64_t tlb_epoch;		/* vm->cache_epoch that the entries were made in */
 	struct scry_vm *vm;
 	struct scry_as *next;		/* in vm->spaces */
 	uint64_t root;

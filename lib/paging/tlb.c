@@ -77,10 +77,8 @@ void scry_tlb_fill(struct scry_as *as, uint64_t gva, const struct scry_page *pag
 	/* The map in hand must be the one of that life too. */
 	if (!(epoch & 1) || scry_current_map(as->vm)->ram.life_seen != life)
 		return;
-	if (as->tlb_epoch != epoch || __atomic_load_n(&as->head.life_seen, __ATOMIC_RELAXED) != life) {
+	if (__atomic_load_n(&as->head.life_seen, __ATOMIC_RELAXED) != life)
 		scry_tlb_clear(as);
-		as->tlb_epoch = epoch;
-	}
 	put(as, gva, page);
 
 	/*

@@ -120,6 +120,12 @@ static int fake_read(struct scry_vm *vm, const struct scry_map *map,
 		fake.misused += piece[i].gpa - r->gpa + piece[i].len > r->size;
 		memcpy(piece[i].buf, fake_at(piece[i].gpa), piece[i].len);
 	}
+	if (fake.on_read) {
+		void (*call)(void) = fake.on_read;
+
+		fake.on_read = NULL;
+		call();
+	}
 	return fake.gone ? scry_fail(SCRY_E_GONE, "the fake VM has ended") : 0;
 }
 

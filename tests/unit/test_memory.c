@@ -101,6 +101,9 @@ static void pointers(void **state)
 {
 	struct scry_vm *vm = *state;
 
+	/* The inline path serves the largest. */
+	assert_int_equal(vm->head.ram->gpa, RAM_GPA);
+	assert_int_equal(vm->head.ram->size, RAM_SIZE);
 	assert_ptr_equal(scry_phys_ptr(vm, 100, 8), fake_at(100));
 	assert_ptr_equal(scry_phys_ptr(vm, 0, RAM_SIZE), fake_at(0));
 	assert_ptr_equal(scry_phys_ptr(vm, SECOND_GPA, SECOND_SIZE), fake_at(SECOND_GPA));

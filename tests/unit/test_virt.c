@@ -8,6 +8,7 @@
 
 #define GVA   UINT64_C(0x00007f1234560000)	/* 16 pages of 4 KiB */
 #define LARGE UINT64_C(0xffff888000000000)	/* 2 MiB pages over all of the largest RAM */
+#define FAR_PAGE UINT64_C(0x0000123400000000)	/* its table is in memory that is not mapped */
 #define PAGES 16
 #define MIB2  UINT64_C(0x200000)
 
@@ -218,11 +219,15 @@ static int is_cached(void)
 	return 0;
 }
 
-/* Cache a translation, make it stale, then do `step`: it must not be used again. */
+/*
+ * Cache a translation, make it stale, then do `step`: it must not be used
+ * again, not even when the cache is in use again for another page.
+ */
 static void expect_ended_by(void (*step)(void))
 {
 	assert_true(is_cached());
 	step();
+	expect_u64(GVA + 2 * 4096, fake_u64(page_of(2)));
 	expect_u64(GVA, fake_u64(moved_to));
 }
 
@@ -288,6 +293,37 @@ static void cached_while_each_is_paused(void **state)
 	assert_false(is_cached());
 }
 
+static void move_on(void)
+{
+	resume_and_pause();
+	set_page(FAR_PAGE, page_of(5));
+}
+
+static void write_on(void)
+{
+	set_page(FAR_PAGE, page_of(5));
+	write_far_away();
+}
+
+/* The pause ends, or memory is written, in the middle of a walk: it is not cached. */
+static void ended_during_a_walk(void **state)
+{
+	void (*const step[])(void) = { move_on, write_on };
+	uint64_t value;
+
+	(void)state;
+	entry_set(root, 4, FAR_PAGE, 2, FAR_GPA | PTE_PWU, PTE_PWU);
+	assert_ok(scry_pause(vm));
+	for (int i = 0; i < 2; i++) {
+		set_page(FAR_PAGE, page_of(0));
+		write_far_away();
+		fake.on_read = step[i];
+		assert_ok(scry_read_virt_u64(as, FAR_PAGE, &value));
+		assert_int_equal(value, fake_u64(page_of(0)));
+		expect_u64(FAR_PAGE, fake_u64(page_of(5)));
+	}
+}
+
 /* The registers of a running vCPU are read by stopping it: that is no pause of the VM. */
 static void not_cached_by_register_calls(void **state)
 {
@@ -337,6 +373,25 @@ static void large_pages_in_part(void **state)
 		assert_error(SCRY_E_ADDRESS, scry_read_virt_u64(as, huge + HOLE_GPA, &value));
 		assert_error(SCRY_E_ADDRESS, scry_read_virt_u64(as, huge + HOLE_GPA - 4, &value));
 	}
+}
+
+/* The map changes under a cache whose walks read no table. */
+static void map_changes_without_paging(void **state)
+{
+	struct scry_as *off = as_new(vm, SCRY_PAGING_OFF, 0);
+	uint64_t value;
+
+	(void)state;
+	assert_ok(scry_pause(vm));
+	assert_ok(scry_read_virt_u64(off, 0x5000, &value));
+	fake.region[0].gpa = 0x1000;
+	fake.region[0].size -= 0x1000;
+	fake.life++;
+	for (int i = 0; i < 2; i++) {
+		assert_ok(scry_read_virt_u64(off, 0x5000, &value));
+		assert_int_equal(value, fake_u64(0x5000));
+	}
+	scry_as_free(off);
 }
 
 static void ended(void **state)
@@ -410,9 +465,11 @@ int main(void)
 		unit(nothing_cached_while_running),
 		unit(cached_while_paused),
 		unit(cached_while_each_is_paused),
+		unit(ended_during_a_walk),
 		unit(not_cached_by_register_calls),
 		unit(slots_collide),
 		unit(large_pages_in_part),
+		unit(map_changes_without_paging),
 		unit(ended),
 		unit(resumed_by_another_thread),
 	};

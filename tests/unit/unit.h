@@ -48,6 +48,7 @@ struct fake {
 	/* What it is told to do. */
 	int gone;
 	int fail_map, fail_stop_of, fail_clocks;	/* fail_stop_of: vCPU + 1 */
+	void (*on_read)(void);		/* called at the end of the next read() */
 	int restless;			/* life steps during so many map() calls */
 
 	/* What it saw. */
