@@ -14,9 +14,21 @@ struct range {
 static struct {
 	struct range constant[16];	/* segments that are neither code nor written to */
 	int count;
-	struct range relro;
+	struct range relro, all;
 	int mem;			/* /proc/self/mem: writes where the mapping is read-only */
 } image;
+
+static void see_load(const ElfW(Phdr) *p, struct range r)
+{
+	r.end = r.begin + p->p_filesz;
+	if (!image.all.begin || r.begin < image.all.begin)
+		image.all.begin = r.begin;
+	if (r.end > image.all.end)
+		image.all.end = r.end;
+	if (!(p->p_flags & (PF_X | PF_W)) &&
+	    image.count < (int)(sizeof(image.constant) / sizeof(r)))
+		image.constant[image.count++] = r;
+}
 
 static int see_program(struct dl_phdr_info *info, size_t size, void *unused)
 {
@@ -29,10 +41,8 @@ static int see_program(struct dl_phdr_info *info, size_t size, void *unused)
 		if (p->p_type == PT_GNU_RELRO) {
 			r.end = r.begin + p->p_memsz;
 			image.relro = r;
-		} else if (p->p_type == PT_LOAD && !(p->p_flags & (PF_X | PF_W)) &&
-			   image.count < (int)(sizeof(image.constant) / sizeof(r))) {
-			r.end = r.begin + p->p_filesz;
-			image.constant[image.count++] = r;
+		} else if (p->p_type == PT_LOAD) {
+			see_load(p, r);
 		}
 	}
 	return 1;	/* the executable comes first: see no other */
@@ -56,6 +66,11 @@ int image_init(void)
 static bool inside(const struct range *r, const void *p)
 {
 	return (uintptr_t)p >= r->begin && (uintptr_t)p < r->end;
+}
+
+bool image_contains(const void *p)
+{
+	return inside(&image.all, p);
 }
 
 bool image_constant(const void *p)

@@ -11,7 +11,8 @@
 /* 0, or refuse() where it cannot be found or patched. */
 int image_init(void);
 
-/* Does p lie in its read-only data (relocated or not)? */
+/* Does p lie in it at all; in its read-only data (relocated or not)? */
+bool image_contains(const void *p);
 bool image_constant(const void *p);
 
 /* The nul-terminated string in its read-only data, or NULL. */

@@ -34,8 +34,8 @@ static int fits(const struct layout *l, const void *description)
 	for (int n = 0; n < 1000; n++) {
 		const char *name;
 
-		if (!image_constant(field) || word(field, 0) == 0)
-			return n > 1 && image_constant(field);
+		if (!image_contains(field) || word(field, 0) == 0)
+			return n > 1 && image_contains(field);
 		name = (const char *)word(field, 0);
 		if (!image_constant(name) || !name[0] || word(field, l->offset) > 1 << 20)
 			return 0;
