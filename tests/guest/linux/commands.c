@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/reboot.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+/* A page of known content, and a page with a function that returns 42. */
+static char *page;
+static unsigned char *code;
+
+static void *new_page(int protection)
+{
+	void *p = mmap(NULL, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (p == MAP_FAILED)
+		tell("mmap: %s", strerror(errno));
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void tell_place(const char *line, const void *p)
+{
+	tell("%s: pid %d va 0x%" PRIxPTR " gpa 0x%" PRIx64, line, getpid(), (uintptr_t)p, physical(p));
+}
+
+static void do_touch(const char *line, const char *arg)
+{
+	(void)arg;
+	if (!page)
+		page = new_page(PROT_READ | PROT_WRITE);
+	if (!page)
+		return;
+	for (int i = 0; i < 4096; i++)
+		page[i] = "scry guest page "[i % 16];
+	tell_place(line, page);
+}
+
+static void do_peek(const char *line, const char *arg)
+{
+	(void)arg;
+	tell("%s: %.16s", line, page ? page : "");
+}
+
+static void do_code(const char *line, const char *arg)
+{
+	static const unsigned char body[] = { 0xb8, 42, 0, 0, 0, 0xc3 };	/* mov $42,%eax; ret */
+
+	(void)arg;
+	if (!code)
+		code = new_page(PROT_READ | PROT_WRITE | PROT_EXEC);
+	if (!code)
+		return;
+	memcpy(code, body, sizeof(body));
+	tell_place(line, code);
+}
+
+static void do_call(const char *line, const char *arg)
+{
+	int sum = 0;
+
+	(void)arg;
+	for (int i = 0; code && i < 1000; i++)
+		sum = ((int (*)(void))(void *)code)();
+	tell("%s: %d", line, sum);
+}
+
+static void do_cpuid(const char *line, const char *arg)
+{
+	struct cpuid r = cpuid((uint32_t)strtoul(arg, NULL, 0), 0);
+
+	tell("%s: %08x %08x %08x %08x", line, r.eax, r.ebx, r.ecx, r.edx);
+}
+
+static void do_cpuids(const char *line, const char *arg)
+{
+	unsigned long count = strtoul(arg, NULL, 0);
+
+	for (unsigned long i = 0; i < count; i++)
+		cpuid(0x40000123, 7);
+	tell("%s: done", line);
+}
+
+static void do_int3s(const char *line, const char *arg)
+{
+	raise_int3((unsigned)strtoul(arg, NULL, 0));
+	tell("%s: done", line);
+}
+
+static void do_rdmsr(const char *line, const char *arg)
+{
+	uint64_t value;
+
+	if (rdmsr((uint32_t)strtoul(arg, NULL, 0), &value) < 0)
+		tell("%s: failed: %s", line, strerror(errno));
+	else
+		tell("%s: 0x%" PRIx64, line, value);
+}
+
+static void do_wrmsr(const char *line, const char *arg)
+{
+	char *end;
+	uint32_t index = (uint32_t)strtoul(arg, &end, 0);
+
+	if (wrmsr(index, strtoull(end, NULL, 0)) < 0)
+		tell("%s: failed: %s", line, strerror(errno));
+	else
+		tell("%s: ok", line);
+}
+
+static void do_time(const char *line, const char *arg)
+{
+	(void)arg;
+	tell("%s: %.3f", line, seconds());
+}
+
+/* The ranges of System RAM in /proc/iomem, on one line. */
+static void do_iomem(const char *line, const char *arg)
+{
+	char all[512] = "", one[128];
+	FILE *f = fopen("/proc/iomem", "re");
+
+	(void)arg;
+	while (f && fgets(one, sizeof(one), f)) {
+		if (one[0] == ' ' || !strstr(one, "System RAM"))
+			continue;
+		one[strcspn(one, " ")] = 0;
+		snprintf(all + strlen(all), sizeof(all) - strlen(all), " %s", one);
+	}
+	if (f)
+		fclose(f);
+	tell("%s:%s", line, all);
+}
+
+static void do_off(const char *line, const char *arg)
+{
+	(void)arg;
+	tell("%s: good-bye", line);
+	reboot(RB_POWER_OFF);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(const char *line, const char *arg);
+} commands[] = {
+	{ "touch", do_touch }, { "peek", do_peek },   { "code", do_code },   { "call", do_call },
+	{ "cpuid", do_cpuid }, { "cpuids", do_cpuids }, { "int3s", do_int3s }, { "rdmsr", do_rdmsr },
+	{ "wrmsr", do_wrmsr }, { "time", do_time },   { "iomem", do_iomem }, { "off", do_off },
+};
+
+void command_run(char *line)
+{
+	size_t word = strcspn(line, " ");
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strlen(commands[i].name) != word || strncmp(commands[i].name, line, word))
+			continue;
+		commands[i].run(line, line + word);
+		return;
+	}
+	tell("%s: there is no such command", line);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef GUEST_H
+#define GUEST_H
+
+#include <stdint.h>
+
+/* Print one line on the console, "guest: " before it, in one piece. */
+void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+struct cpuid {
+	uint32_t eax, ebx, ecx, edx;
+};
+struct cpuid cpuid(uint32_t leaf, uint32_t subleaf);
+
+/* Of vCPU 0, through /dev/cpu/0/msr: 0 or -1 with errno. */
+int rdmsr(uint32_t index, uint64_t *value);
+int wrmsr(uint32_t index, uint64_t value);
+
+/* Guest-physical address behind a virtual one of this process. */
+uint64_t physical(const void *p);
+
+double seconds(void);
+void pin(int cpu);
+void raise_int3(unsigned count);	/* SIGTRAP is ignored by skipping it */
+uint64_t work_sum(unsigned rounds);	/* of a fixed computation */
+void fork_some(unsigned count);		/* processes that end at once: CR3 writes */
+
+/* modes.c: what the guest does by itself; true if there is such a mode. */
+int mode_run(const char *mode);
+
+/* commands.c: carry out one line typed on the console. */
+void command_run(char *line);
+
+#endif

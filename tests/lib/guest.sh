@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Start and stop guests for tests.  Sourced by tests/*/run, which scripts/test
+# starts with SCRY_BUILD, SCRY_ASAN_BUILD, SCRY_CACHE and SCRY_INITRD set.
+# Everything is stopped and removed when the sourcing script ends.
+# shellcheck shell=bash
+
+: "${SCRY_BUILD:?run scripts/test}" "${SCRY_CACHE:?}" "${SCRY_INITRD:?}"
+work=$(mktemp -d)
+export SCRY_RUNTIME_DIR=$work/run
+export SCRY_AGENT=$SCRY_BUILD/agent/scry-agent.so
+kernel=$(echo "$SCRY_CACHE"/kernel-*/boot/vmlinuz-*)
+qemu_versions="7.2 10.0"
+# Tools that look in from outside run under ASan and UBSan.
+scry=$SCRY_ASAN_BUILD/tool/scry
+failures=0
+
+ok() { echo "ok $*"; }
+fail() {
+	echo "FAIL $1: $2"
+	failures=$((failures + 1))
+}
+skip() { echo "skip $1: $2"; }
+
+# Run a check: `check NAME COMMAND...`; its output is shown if it fails.
+check() {
+	local name=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		ok "$name"
+	else
+		fail "$name" "$(echo "$out" | tail -n 3 | tr '\n' ' ')"
+	fi
+}
+
+guest_cleanup() {
+	local pid
+	for pid in $(cat "$work"/*.pid 2>/dev/null); do
+		kill -KILL "$pid" 2>/dev/null
+	done
+	wait 2>/dev/null
+	rm -rf "$work"
+}
+trap guest_cleanup EXIT
+trap 'exit 1' INT TERM HUP
+
+# The command line, up to machine options, of QEMU 7.2 or 10.0.
+qemu_command() {
+	local dir
+	case $1 in
+	7.2) echo "qemu-system-x86_64" ;;
+	10.0)
+		dir=$(echo "$SCRY_CACHE"/qemu-10*)
+		echo "$dir/usr/bin/qemu-system-x86_64 -L $dir/usr/share/qemu -L $dir/usr/share/seabios"
+		;;
+	esac
+}
+
+# guest_start NAME VERSION SMP MEMORY [QEMU ARGUMENTS...]: shared RAM, agent,
+# console in $work/NAME.log, its input from guest_say.
+guest_start() {
+	local name=$1 version=$2 smp=$3 memory=$4
+	shift 4
+	guest_start_private "$name" "$version" "$smp" "$memory" \
+		-object "memory-backend-memfd,id=scry-ram,size=$memory,share=on" \
+		-machine memory-backend=scry-ram "$@"
+}
+
+# The same, with RAM that is QEMU's own.
+guest_start_private() {
+	local name=$1 version=$2 smp=$3 memory=$4
+	shift 4
+	rm -f "$work/$name.in"
+	mkfifo "$work/$name.in"
+	: >"$work/$name.log"
+	# Both ways, so that neither end waits for the other.
+	exec {guest_in}<>"$work/$name.in"
+	# shellcheck disable=SC2046
+	$(qemu_command "$version") -accel tcg,thread=multi -smp "$smp" -m "$memory" \
+		-plugin "$SCRY_AGENT,name=$name" -nodefaults -display none -no-reboot \
+		-serial stdio "$@" <"$work/$name.in" >"$work/$name.log" 2>&1 &
+	echo $! >"$work/$name.pid"
+	eval "guest_in_$name=$guest_in"
+}
+
+# Linux with the test's own init in a mode (see tests/guest/linux).
+linux_start() {
+	local name=$1 version=$2 smp=$3 memory=$4 mode=$5
+	shift 5
+	guest_start "$name" "$version" "$smp" "$memory" -kernel "$kernel" -initrd "$SCRY_INITRD" \
+		-append "console=ttyS0 quiet panic=-1 scry.mode=$mode" "$@"
+	guest_wait "$name" "guest: ready" 60
+}
+
+guest_pid() { cat "$work/$1.pid"; }
+guest_alive() { kill -0 "$(guest_pid "$1")" 2>/dev/null; }
+guest_lines() { wc -l <"$work/$1.log"; }
+
+# guest_wait NAME TEXT SECONDS [AFTER_LINE]: until the console shows it.
+guest_wait() {
+	local name=$1 text=$2 end=$((SECONDS + $3)) after=${4:-0}
+	until tail -n "+$((after + 1))" "$work/$name.log" | grep -qF -- "$text"; do
+		if [ $SECONDS -ge $end ] || ! guest_alive "$name"; then
+			echo "guest $name did not say '$text'; it said last:" >&2
+			tail -n 5 "$work/$name.log" >&2
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+# Type a line on its console.
+guest_say() {
+	local fd="guest_in_$1"
+	echo "$2" >&"${!fd}"
+}
+
+# guest_ask NAME COMMAND: type it, and print the line that answers.
+guest_ask() {
+	local name=$1 command=$2 after
+	after=$(guest_lines "$name")
+	guest_say "$name" "$command"
+	guest_wait "$name" "guest: $command:" 20 "$after" || return 1
+	tail -n "+$((after + 1))" "$work/$name.log" | tr -d '\r' |
+		sed -n "s/^.*guest: $command: //p" | tail -n 1
+}
+
+guest_stop() {
+	local name=$1 pid fd="guest_in_$1"
+	pid=$(guest_pid "$name")
+	kill -KILL "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	rm -f "$work/$name.pid"
+	eval "exec ${!fd}>&-"
+}
