@@ -53,7 +53,11 @@ start64:
 	lea stacks(%rax), %rsp
 	xor %ebp, %ebp
 	call boot_main		/* edi = 0 for the first processor */
-	.globl park
+	.globl park, serve_anew
+serve_anew:
+	mov %rdi, %rsp
+	xor %ebp, %ebp
+	call serve_this
 park:	cli
 	hlt
 	jmp park
@@ -123,6 +127,6 @@ boot_ticket:
 	.long 0
 
 	.bss
-	.balign 4096
+	.balign 1 << STACK_SHIFT
 stacks:	.skip PROBE_VCPUS << STACK_SHIFT
 	.section .note.GNU-stack, "", @progbits

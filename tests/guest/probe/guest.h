@@ -153,6 +153,8 @@ extern const uint64_t boot_gdt[];
 extern uint64_t pml4[512], identity_pd[2048];
 extern uint32_t boot_ticket;
 void park(void) __attribute__((noreturn));
+/* serve_this() on an empty stack. */
+void serve_anew(uint64_t stack_top) __attribute__((noreturn));
 /* Reload CR3 and CR4 with paging off in between, as LA57 needs it. */
 void long_paging(uint64_t cr3, uint64_t cr4);
 /* Leave long mode for the paging that *l says, read its table, wait, come back. */
@@ -168,6 +170,7 @@ extern char stub_wake[], stub_intn[], stub_leave_user[];
 
 /* main.c */
 void boot_main(uint32_t ticket);
+void serve_this(void) __attribute__((noreturn));	/* after a panic */
 
 /* cpu.c: the vCPU's tables and registers as after boot */
 struct cpu *cpu_of(const volatile struct probe_vcpu *v);

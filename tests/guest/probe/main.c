@@ -95,6 +95,16 @@ static void __attribute__((noreturn)) serve(volatile struct probe_vcpu *v)
 	}
 }
 
+void serve_this(void)
+{
+	volatile struct probe_vcpu *v = this_vcpu();
+
+	cpu_reset(v);
+	v->done = v->sequence;
+	v->state = PROBE_IDLE;
+	serve(v);
+}
+
 static void vcpu_init(unsigned index)
 {
 	volatile struct probe_vcpu *v = probe_vcpu(index);

@@ -13,7 +13,6 @@
 
 #define PTE_NX   (1ull << 63)
 #define PKEY(n)  ((uint64_t)(n) << 59)
-#define NOWHERE  0x7ffff00000ull	/* below 2^39: no RAM */
 #define TEXT_2M  0x200000ull		/* the 2 MiB page of the probe's own code */
 
 #define LONG_GVA    0x100000000000ull	/* entry 32 of the PML4 */
@@ -85,7 +84,7 @@ static void fill_test_pt(void)
 	test_pt[3] = phys(targets[3]) | PTE_P | PTE_W | PTE_G;
 	test_pt[4] = phys(targets[4]) | PTE_W;
 	test_pt[5] = phys(targets[5]) | PTE_PWU | PKEY(5);
-	test_pt[6] = NOWHERE | PTE_PWU;
+	test_pt[6] = PROBE_NOWHERE | PTE_PWU;
 }
 
 static void add_4k(unsigned mode, uint64_t gva)
@@ -99,7 +98,7 @@ static void add_4k(unsigned mode, uint64_t gva)
 		add_fault(mode, gva + 0x5000, PROBE_WALK_RESERVED_BIT);
 	else
 		add_page(mode, gva + 0x5020, phys(targets[5]) + 0x20, 4096, W | U)->pkey = 5;
-	add_fault(mode, gva + 0x6000, PROBE_WALK_NO_MEMORY);
+	add_page(mode, gva + 0x6000, PROBE_NOWHERE, 4096, W | U);
 	add_fault(mode, gva + 0x7000, PROBE_WALK_NOT_PRESENT);
 }
 
@@ -109,7 +108,7 @@ static void fill_test_pd(uint64_t *pd)
 	pd[1] = TEXT_2M | PTE_PWU | PTE_PS;
 	pd[2] = TEXT_2M | PTE_P | PTE_PS | PTE_G | PTE_NX;
 	pd[3] = TEXT_2M | PTE_PWU | PTE_PS | 1 << 13;
-	pd[5] = NOWHERE | PTE_PWU;
+	pd[5] = PROBE_NOWHERE | PTE_PWU;
 }
 
 static void add_2m(unsigned mode, uint64_t gva)
@@ -152,7 +151,7 @@ static void init_5level(void)
 	pml5[0] = phys(pml4) | PTE_PWU;
 	pml5[1] = phys(pml4) | PTE_P;
 	pml5[256] = phys(pml4) | PTE_PWU;
-	pml5[3] = NOWHERE | PTE_PWU;
+	pml5[3] = PROBE_NOWHERE | PTE_PWU;
 
 	add_4k(mode, LEVEL5_GVA | LONG_GVA);
 	for (uint64_t i = 0; i < header->xlat[mode].count; i++)

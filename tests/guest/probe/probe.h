@@ -19,6 +19,9 @@
 #define PROBE_VCPUS      8
 #define PROBE_LIST       16
 
+/* Where no machine of these tests has RAM; below 2^39. */
+#define PROBE_NOWHERE    0x7ffff00000
+
 /* All RAM below 4 GiB a second time, in the upper half. */
 #define PROBE_ALIAS      0xffff800000000000
 
@@ -132,7 +135,7 @@ enum probe_state {
 	PROBE_IDLE,	/* polls for a command */
 	PROBE_RUNS,
 	PROBE_WAITS,	/* in BARRIER, SPIN, IDLE, HALT, HOLD or PAGING */
-	PROBE_PANIC,	/* an exception nobody expected: see last_* */
+	PROBE_PANIC,	/* an exception nobody expected (see last_*), until `stop` */
 };
 
 /* What HOLD saw when it was released. */

@@ -60,11 +60,15 @@ static void serial_hex(const char *name, uint64_t value)
 
 void panic(const char *text)
 {
-	this_vcpu()->state = PROBE_PANIC;
+	volatile struct probe_vcpu *v = this_vcpu();
+
 	serial("probe: ");
 	serial(text);
 	serial("\n");
-	park();
+	v->state = PROBE_PANIC;
+	while (!v->stop)
+		asm volatile("pause");
+	serve_anew(((uintptr_t)__builtin_frame_address(0) | ((1 << STACK_SHIFT) - 1)) + 1);
 }
 
 static void __attribute__((noreturn)) panic_frame(const struct frame *f)
