@@ -63,9 +63,9 @@ static void print_details(const struct scry_event *e)
 		printf("0x%" PRIx64 " -> 0x%" PRIx64, e->cr.old_value, e->cr.new_value);
 		break;
 	case SCRY_EVENT_CPUID:
-		printf("leaf 0x%" PRIx32 ".%" PRIx32 "  eax %08" PRIx32 " ebx %08" PRIx32
-		       " ecx %08" PRIx32 " edx %08" PRIx32, e->cpuid.leaf, e->cpuid.subleaf,
-		       e->cpuid.eax, e->cpuid.ebx, e->cpuid.ecx, e->cpuid.edx);
+		printf("leaf 0x%" PRIx32 ".%" PRIx32 " -> %08" PRIx32 " %08" PRIx32 " %08" PRIx32
+		       " %08" PRIx32, e->cpuid.leaf, e->cpuid.subleaf, e->cpuid.eax, e->cpuid.ebx,
+		       e->cpuid.ecx, e->cpuid.edx);
 		break;
 	case SCRY_EVENT_MSR_READ:
 	case SCRY_EVENT_MSR_WRITE:

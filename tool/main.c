@@ -14,9 +14,9 @@
 
 /* All commands, as the help lists them: cmd_NAME in cmd_NAME.c. */
 #define COMMANDS(X) \
-	X(run) X(list) X(info) X(caps) \
+	X(run) X(list) X(doctor) X(info) X(caps) \
 	X(regs) X(read) X(write) X(translate) \
-	X(pause) X(resume) X(trace)
+	X(pause) X(resume) X(trace) X(demo)
 
 #define DECLARE(name) extern const struct command cmd_##name;
 COMMANDS(DECLARE)

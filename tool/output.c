@@ -51,6 +51,7 @@ struct libscols_table *table_new(const struct column *columns, size_t count, boo
 		checked(scols_table_new_column(table, columns[i].name, 0,
 					       columns[i].right ? SCOLS_FL_RIGHT : 0));
 	scols_table_enable_noheadings(table, !headings);
+	scols_table_enable_minout(table, 1);
 	scols_table_enable_colors(table, colour_on());
 	scols_table_set_column_separator(table, "  ");
 	return table;

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "doctor.h"
+#include "output.h"
+
+enum { KEY_QEMU = KEY_FIRST_OWN };
+
+static const struct {
+	const char *word, *shown;
+	enum colour colour;
+} levels[] = {
+	[FINDING_OK] = { "ok", "ok  ", GREEN },
+	[FINDING_NOTE] = { "note", "note", YELLOW },
+	[FINDING_BAD] = { "bad", "BAD ", RED },
+};
+
+static void add_json(struct findings *f, enum finding_level level, const char *what,
+		     const char *fix, const char *text)
+{
+	struct json_object *o = checked(json_object_new_object());
+
+	json_add_string(o, "level", levels[level].word);
+	json_add_string(o, "what", what);
+	json_add_string(o, "text", text);
+	if (fix)
+		json_add_string(o, "fix", fix);
+	json_object_array_add(f->json, o);
+}
+
+void finding(struct findings *f, enum finding_level level, const char *what, const char *fix,
+	     const char *format, ...)
+{
+	char text[2400];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	if (f->json) {
+		add_json(f, level, what, fix, text);
+		return;
+	}
+	printf("%s%s%s  %s%s%s: %s\n", colour(levels[level].colour), levels[level].shown,
+	       colour(PLAIN), colour(BOLD), what, colour(PLAIN), text);
+	if (fix)
+		printf("      to change it: %s\n", fix);
+	fflush(stdout);
+}
+
+/* Those that distributions install, where they are. */
+static bool check_qemus(struct findings *f)
+{
+	static const char *const others[] = { "/usr/libexec/qemu-kvm", NULL };
+	bool works = doctor_qemu(f, "qemu-system-x86_64", NULL);
+
+	for (const char *const *path = others; *path; path++)
+		if (!access(*path, X_OK))
+			works = doctor_qemu(f, *path, NULL) || works;
+	return works;
+}
+
+static int check_all(struct findings *f, const char *qemu, char *const *qemu_args)
+{
+	bool works = doctor_agent(f);
+
+	works = doctor_rundir(f) && works;
+	/* Without the agent there is nothing to try in a QEMU. */
+	if (works)
+		works = qemu ? doctor_qemu(f, qemu, qemu_args) : check_qemus(f);
+	doctor_ptrace(f);
+	doctor_kvm(f);
+	doctor_vms(f);
+	return works ? 0 : EXIT_FAILURE;
+}
+
+static int doctor(struct args *args)
+{
+	struct findings f = { 0 };
+	const char *qemu = NULL;
+	int key, ret;
+
+	while ((key = next_option(args)) >= 0) {
+		if (key == KEY_QEMU)
+			qemu = optarg;
+		else if (!f.json)
+			f.json = checked(json_object_new_array());
+	}
+	if (args->next < args->argc && !qemu)
+		usage_error(args, "QEMU's own arguments need --qemu");
+	ret = check_all(&f, qemu, args->argv + args->next);
+	if (f.json) {
+		json_print(f.json);
+	} else {
+		printf("\n%s%s%s\n", colour(BOLD), ret ? "No VM can be looked into on this host as it is." :
+		       "VMs can be looked into on this host.", colour(PLAIN));
+	}
+	return ret;
+}
+
+const struct command cmd_doctor = {
+	.name = "doctor",
+	.summary = "what works on this host, and what to do about what does not",
+	.usage = "[--json] [--qemu BINARY [-- QEMU-ARGS...]]",
+	.about = "Looks for the agent, the runtime folder, QEMU and what else matters, and tries each\n"
+		 "QEMU out: starts a VM without a guest, looks into it, and ends it. Exit status 0 if a\n"
+		 "VM can be looked into. Beside what can be changed stands the command that does it.",
+	.opts = (const struct opt[]){
+		{ KEY_QEMU, "qemu", "BINARY", "try this QEMU, not those installed" },
+		OPT_JSON,
+		{ 0 },
+	},
+	.example = "scry doctor\n"
+		   "scry doctor --qemu /opt/qemu/bin/qemu-system-x86_64",
+	.options_first = true,
+	.run = doctor,
+};
