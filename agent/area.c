@@ -29,12 +29,6 @@ static void own(struct scry_agent_life *life)
 	syscall(SYS_set_robust_list, &robust, sizeof(robust));
 }
 
-static void disown(struct scry_agent_life *life)
-{
-	robust.list.next = &robust.list;
-	atomic_store(&life->owner, FUTEX_OWNER_DIED);
-}
-
 static int open_files(struct area *area)
 {
 	area->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -61,12 +55,16 @@ int area_make(struct area *area, unsigned vcpus)
 	return 0;
 }
 
+void area_retire(struct area *area)
+{
+	robust.list.next = &robust.list;
+	atomic_store(&area->shared->life.generation, 0);
+}
+
 void area_drop(struct area *area)
 {
-	if (area->shared) {
-		disown(&area->shared->life);
+	if (area->shared)
 		munmap(area->shared, area->size);
-	}
 	if (area->fd >= 0)
 		close(area->fd);
 	if (area->bell >= 0)

@@ -16,6 +16,8 @@ struct area {
 
 /* Service thread, whose life it shows.  0 or -1. */
 int area_make(struct area *area, unsigned vcpus);
+/* Make its life one that no map is of: before its client is hung up on. */
+void area_retire(struct area *area);
 void area_drop(struct area *area);
 
 struct scry_agent_slot *area_slot(const struct area *area, unsigned vcpu);

@@ -94,15 +94,16 @@ int client_attach(int fd, char *text, size_t size)
 
 void client_detach(void)
 {
+	bql_lock();
+	memory_map_forget();	/* no more steps of the generation */
+	area_retire(&client.area);
+	qemu.bql_unlock();
 	vcpu_release_all();
 	if (arm_filters())
 		arm(NULL);
 	vcpu_wait_released();
 	client_clocks(false);
-	bql_lock();
-	memory_map_forget();
 	area_drop(&client.area);
-	qemu.bql_unlock();
 	client.pid = 0;
 }
 

@@ -129,9 +129,8 @@ static void serve_client(struct pollfd *p)
 
 	if (len == 0 || (len > 0 && client_request(p->fd, &request, (size_t)len) == 0))
 		return;
-	/* First of all: by the hang-up the client knows that it must ask no more. */
-	hang_up(p);
 	client_detach();
+	hang_up(p);
 }
 
 static void drop_silent(void)
