@@ -13,20 +13,25 @@
 
 #define GRACE_NS UINT64_C(2000000000)
 
+/* The ends of a child's pipes that it has itself; -1 = none. */
+struct ends {
+	int in, out, report;
+};
+
 /* In the child; on failure tells errno through the pipe `report`. */
-static void become(char *const argv[], int out, int report, pid_t parent)
+static void become(char *const argv[], const struct ends *ends, pid_t parent)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), err;
+	int in = ends->in < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : ends->in, err;
 
 	/* Its own group: Ctrl-C is for this program, which then ends the child. */
 	setpgid(0, 0);
 	/* A parent that died before prctl() kills nobody. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && null >= 0 &&
-	    dup2(null, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
-	    dup2(out, STDERR_FILENO) >= 0)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && in >= 0 &&
+	    dup2(in, STDIN_FILENO) >= 0 && dup2(ends->out, STDOUT_FILENO) >= 0 &&
+	    dup2(ends->out, STDERR_FILENO) >= 0)
 		execvp(argv[0], argv);
 	err = errno;
-	if (write(report, &err, sizeof(err)) < 0)
+	if (write(ends->report, &err, sizeof(err)) < 0)
 		_exit(126);
 	_exit(127);
 }
@@ -43,31 +48,58 @@ static int await_exec(int report)
 	return n == sizeof(err) ? -err : 0;
 }
 
-int child_start(struct child *child, char *const argv[])
+/* A pipe; on failure both ends are -1. */
+static int make_pipe(int *read_end, int *write_end)
 {
-	int out[2], report[2], ret;
-	pid_t parent = getpid();
+	int fds[2];
 
-	*child = (struct child){ .fd = -1 };
-	if (pipe2(out, O_CLOEXEC) < 0)
+	*read_end = *write_end = -1;
+	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	if (pipe2(report, O_CLOEXEC) < 0) {
-		ret = -errno;
-		close(out[0]);
-		close(out[1]);
-		return ret;
-	}
+	*read_end = fds[0];
+	*write_end = fds[1];
+	return 0;
+}
+
+static void close_if(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static int fork_and_exec(struct child *child, char *const argv[], struct ends *ends, int report)
+{
+	pid_t parent = getpid();
+	int ret;
+
 	child->pid = fork();
 	if (child->pid == 0)
-		become(argv, out[1], report[1], parent);
+		become(argv, ends, parent);
 	ret = child->pid < 0 ? -errno : 0;
-	close(out[1]);
-	close(report[1]);
-	child->fd = out[0];
-	fcntl(child->fd, F_SETFL, O_NONBLOCK);
+	close_if(&ends->report);
+	return ret ? ret : await_exec(report);
+}
+
+int child_start(struct child *child, char *const argv[], enum child_input input)
+{
+	struct ends ends = { -1, -1, -1 };
+	int report = -1, ret;
+
+	*child = (struct child){ .fd = -1, .in = -1 };
+	ret = make_pipe(&child->fd, &ends.out);
 	if (!ret)
-		ret = await_exec(report[0]);
-	close(report[0]);
+		ret = make_pipe(&report, &ends.report);
+	if (!ret && input == CHILD_INPUT)
+		ret = make_pipe(&ends.in, &child->in);
+	if (!ret) {
+		fcntl(child->fd, F_SETFL, O_NONBLOCK);
+		ret = fork_and_exec(child, argv, &ends, report);
+	}
+	close_if(&ends.in);
+	close_if(&ends.out);
+	close_if(&ends.report);
+	close_if(&report);
 	if (ret)
 		child_end(child);
 	return ret;
@@ -93,9 +125,8 @@ void child_end(struct child *child)
 		waitpid(child->pid, &child->status, 0);
 		child->pid = 0;
 	}
-	if (child->fd >= 0)
-		close(child->fd);
-	child->fd = -1;
+	close_if(&child->fd);
+	close_if(&child->in);
 }
 
 ssize_t child_read(struct child *child, char *buf, size_t size, int ms)

@@ -10,14 +10,16 @@
 struct child {
 	pid_t pid;	/* 0 = none, or it was waited for */
 	int fd;		/* read end of the pipe, non-blocking; -1 = none */
+	int in;		/* what is written here it reads on stdin; -1 = nothing */
 	int status;	/* as of waitpid(), once pid is 0 */
 };
 
 /*
- * Start argv[0], found by PATH, with nothing on stdin.  It is killed when this
- * program dies, however that is.  0 or -errno.
+ * Start argv[0], found by PATH.  It is killed when this program dies, however
+ * that is.  0 or -errno.
  */
-int child_start(struct child *child, char *const argv[]);
+enum child_input { CHILD_NO_INPUT, CHILD_INPUT };
+int child_start(struct child *child, char *const argv[], enum child_input input);
 
 /* Has it ended? */
 bool child_ended(struct child *child);

@@ -46,7 +46,8 @@ static int run_steps(struct demo *d)
 
 static int demo(struct args *args)
 {
-	struct demo d = { .qemu = "qemu-system-x86_64", .child.fd = -1, .began = now_ns() };
+	struct demo d = { .qemu = "qemu-system-x86_64", .child = { .fd = -1, .in = -1 },
+			   .began = now_ns() };
 	int key, ret;
 
 	while ((key = next_option(args)) >= 0) {

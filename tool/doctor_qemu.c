@@ -62,7 +62,7 @@ static bool get_version(const char *binary, char *version, size_t size)
 	struct trial t = { 0 };
 	const char *text;
 
-	if (child_start(&t.child, argv) < 0)
+	if (child_start(&t.child, argv, CHILD_NO_INPUT) < 0)
 		return false;
 	/* Until the end of its output. */
 	while (take_output(&t, 5000) && now_ns() < end)
@@ -164,7 +164,7 @@ static bool try_out(struct findings *f, const char *what, const char *binary, ch
 	snprintf(socket, sizeof(socket), "%s/agent.sock", t.dir);
 	snprintf(t.uri, sizeof(t.uri), "qemu:%s", socket);
 	trial_words(&t, &words, binary, agent, args);
-	ret = child_start(&t.child, words.v);
+	ret = child_start(&t.child, words.v, CHILD_NO_INPUT);
 	if (ret < 0)
 		finding(f, FINDING_BAD, what, NULL, "cannot be run: %s", strerror(-ret));
 	else

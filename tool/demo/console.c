@@ -54,6 +54,8 @@ static void take_line(struct console *c)
 		take_wrmsr(c, text);
 	} else if ((text = behind(c->line, "guest: tick "))) {
 		take_tick(c, text);
+	} else if (behind(c->line, "guest: cpuids ")) {
+		c->cpuids++;
 	} else if ((text = strstr(c->line, "Linux version ")) && !c->banner[0]) {
 		snprintf(c->banner, sizeof(c->banner), "%s", text);
 	}

@@ -15,6 +15,8 @@
  *   guest: vendor GenuineIntel
  *   guest: wrmsr 0xc0000103 ok        or  failed: Input/output error
  *   guest: tick 12 checksum OK        or  anything else
+ * and the one that it answers the command "cpuids N" with:
+ *   guest: cpuids 1000: done
  * All that is kept is printable.
  */
 struct console {
@@ -28,7 +30,7 @@ struct console {
 	char wrmsr[CONSOLE_LINE];	/* what came of the last one: "ok", "failed: ..." */
 	uint32_t wrmsr_index;
 	uint64_t tick;
-	unsigned vendors, wrmsrs, ticks, bad_sums;	/* lines of each kind */
+	unsigned vendors, wrmsrs, ticks, bad_sums, cpuids;	/* lines of each kind */
 };
 
 void console_feed(struct console *c, const char *data, size_t len);

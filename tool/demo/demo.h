@@ -36,6 +36,7 @@ struct demo {
 	unsigned mark;			/* a count of the console's that it waits to see pass */
 	uint64_t step_began;
 	uint64_t step_events, counts[SHOWN_COUNT];
+	uint64_t first_event, last_event;	/* when */
 	bool live;			/* show a line that tells how it goes */
 
 	/* For the figures at the end. */

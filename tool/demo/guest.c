@@ -35,7 +35,7 @@ static void add_words(struct words *w, const struct demo *d, const char *agent)
 {
 	static const char *const fixed[] = {
 		"-accel", "tcg", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
-		"-append", "console=ttyS0 panic=-1", NULL,
+		"-append", "console=ttyS0 panic=-1 scry.mode=demo", NULL,
 	};
 
 	words_add(w, d->qemu);
@@ -70,7 +70,7 @@ int demo_start(struct demo *d)
 	ret = choose_name(d);
 	if (!ret) {
 		add_words(&words, d, agent);
-		ret = child_start(&d->child, words.v);
+		ret = child_start(&d->child, words.v, CHILD_INPUT);
 		if (ret < 0)
 			ret = fail("cannot run %s: %s", d->qemu, strerror(-ret));
 	}

@@ -27,7 +27,7 @@ static int start_tracer(const struct demo *d, struct child *tracer)
 	words_addf(&words, "qemu:%s", d->name);
 	for (const char *const *word = events; *word; word++)
 		words_add(&words, *word);
-	ret = child_start(tracer, words.v);
+	ret = child_start(tracer, words.v, CHILD_NO_INPUT);
 	words_free(&words);
 	return ret < 0 ? fail("cannot start a tracer: %s", strerror(-ret)) : 0;
 }
