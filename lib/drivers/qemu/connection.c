@@ -176,15 +176,12 @@ void qemu_clean_text(char *text, size_t size)
 			*c = '?';
 }
 
-/* Pass on what the agent says of its failure. */
-static int agent_failed(struct scry_agent_failure *failure, size_t len)
+int qemu_agent_failed(int status, char *text, size_t size)
 {
-	int status = failure->header.status;
-
-	if (len != sizeof(*failure) || status < SCRY_E_REFUSED)
-		return scry_fail(SCRY_E_PROTOCOL, "the agent sent a malformed failure");
-	qemu_clean_text(failure->text, sizeof(failure->text));
-	return scry_fail(status, "%s", failure->text);
+	if (status >= 0 || status < SCRY_E_REFUSED)
+		return scry_fail(SCRY_E_PROTOCOL, "the agent gave the unknown status %d", status);
+	qemu_clean_text(text, size);
+	return scry_fail(status, "%s", text[0] ? text : scry_strerror(status));
 }
 
 static ssize_t check_reply(const struct qemu_call *call, union message *message, size_t len)
@@ -193,9 +190,10 @@ static ssize_t check_reply(const struct qemu_call *call, union message *message,
 
 	if (len < sizeof(*got) || got->type != asked->type)
 		return scry_fail(SCRY_E_PROTOCOL, "the agent sent a reply to another request");
-	if (got->status < 0)
-		return agent_failed(&message->failure, len);
-	if (len < call->reply_min || len > call->reply_max)
+	if (got->status && len == sizeof(message->failure))
+		return qemu_agent_failed(got->status, message->failure.text,
+					 sizeof(message->failure.text));
+	if (got->status || len < call->reply_min || len > call->reply_max)
 		return scry_fail(SCRY_E_PROTOCOL, "the agent sent %zu bytes in reply to request %u",
 				 len, asked->type);
 	memcpy(call->reply, message, len);

@@ -129,13 +129,11 @@ int qemu_slot_await(struct scry_vm *vm, unsigned vcpu)
 	status = __atomic_load_n(&slot->status, __ATOMIC_RELAXED);
 	if (!status)
 		return 0;
-	if (status > 0 || status < SCRY_E_REFUSED) {
-		qemu_end(qemu_of(vm), SCRY_E_PROTOCOL);
-		return scry_fail(SCRY_E_PROTOCOL, "the agent gave an unknown status");
-	}
 	memcpy(text, slot->text, sizeof(text));
-	qemu_clean_text(text, sizeof(text));
-	return scry_fail(status, "%s", text);
+	ret = qemu_agent_failed(status, text, sizeof(text));
+	if (ret == SCRY_E_PROTOCOL)
+		qemu_end(qemu_of(vm), ret);
+	return ret;
 }
 
 void qemu_slot_give(struct scry_vm *vm, unsigned vcpu)
