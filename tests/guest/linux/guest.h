@@ -2,10 +2,14 @@
 #ifndef GUEST_H
 #define GUEST_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Print one line on the console, "guest: " before it, in one piece. */
 void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The value of NAME=VALUE on the kernel's command line; "" if it is not there. */
+void boot_option(const char *name, char *value, size_t size);
 
 struct cpuid {
 	uint32_t eax, ebx, ecx, edx;

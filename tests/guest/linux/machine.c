@@ -27,6 +27,23 @@ void tell(const char *format, ...)
 		return;
 }
 
+/* Not from the environment: the kernel takes a dot for a module's parameter. */
+void boot_option(const char *name, char *value, size_t size)
+{
+	char line[4096] = "";
+	FILE *f = fopen("/proc/cmdline", "re");
+	size_t len = strlen(name);
+
+	value[0] = 0;
+	if (f && !fgets(line, sizeof(line), f))
+		line[0] = 0;
+	if (f)
+		fclose(f);
+	for (char *word = strtok(line, " \n"); word; word = strtok(NULL, " \n"))
+		if (!strncmp(word, name, len) && word[len] == '=')
+			snprintf(value, size, "%s", word + len + 1);
+}
+
 struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid r = { .eax = leaf, .ecx = subleaf };

@@ -7,8 +7,6 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <termios.h>
@@ -39,11 +37,12 @@ static void no_echo(void)
 
 int main(void)
 {
-	const char *mode = getenv("scry.mode");
+	char mode[32];
 
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
 	load_module("/msr.ko");
 	no_echo();
-	return mode_run(mode ? mode : "idle");
+	boot_option("scry.mode", mode, sizeof(mode));
+	return mode_run(mode[0] ? mode : "idle");
 }

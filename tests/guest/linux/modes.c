@@ -78,9 +78,11 @@ static void idle(void)
 /* The same CPUID again and again, on vCPU 0. */
 static void cpuid_loop(void)
 {
-	const char *leaf = getenv("scry.leaf");
-	uint32_t number = leaf ? (uint32_t)strtoul(leaf, NULL, 0) : 0;
+	char leaf[16];
+	uint32_t number;
 
+	boot_option("scry.leaf", leaf, sizeof(leaf));
+	number = (uint32_t)strtoul(leaf, NULL, 0);
 	pin(0);
 	tell("ready");
 	for (;;) {
