@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <errno.h>
-#include <semaphore.h>
 #include <stdlib.h>
 
 #include "arm.h"
@@ -54,35 +52,22 @@ static void translated(uint64_t id, struct qemu_tb *tb)
 		watch(qemu.qemu_plugin_tb_get_insn(tb, i));
 }
 
-struct change {
-	struct filters *filters;
-	sem_t done;
-};
-
 /* Runs while no vCPU is in a block. */
-static void apply(struct qemu_cpu *cpu, uint64_t data)
+static void apply(struct qemu_cpu *cpu, void *filters)
 {
-	struct change *change = (struct change *)data;
+	struct filters *new = filters;
 	uint32_t before = armed ? armed->kinds : 0;
-	uint32_t after = change->filters ? change->filters->kinds : 0;
+	uint32_t after = new ? new->kinds : 0;
 
 	free(armed);
-	armed = change->filters;
+	armed = new;
 	if (!before != !after)
 		qemu.qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, after ? translated : NULL);
 	if (before != after)
 		qemu.tb_flush(cpu);
-	sem_post(&change->done);
 }
 
 void arm(struct filters *filters)
 {
-	struct change change = { .filters = filters };
-
-	sem_init(&change.done, 0, 0);
-	qemu.async_safe_run_on_cpu(vcpus[0].cpu, apply, (uint64_t)&change);
-	vcpu_poke_all();
-	while (sem_wait(&change.done) < 0 && errno == EINTR)
-		;
-	sem_destroy(&change.done);
+	vcpu_run_exclusive(apply, filters);
 }

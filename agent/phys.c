@@ -4,7 +4,7 @@
 
 #include "memory_map.h"
 #include "phys.h"
-#include "qemu.h"
+#include "vcpu.h"
 
 static _Atomic unsigned writes;
 
@@ -44,18 +44,42 @@ static int check(uint64_t gpa, uint64_t len, bool write, char *text, size_t size
 	return 0;
 }
 
+struct access {
+	uint64_t gpa, len;
+	void *data;
+	bool write;
+	char *text;
+	size_t size;
+	int status;
+};
+
+static void run(struct qemu_cpu *cpu, void *opaque)
+{
+	struct access *a = opaque;
+
+	(void)cpu;
+	bql_lock();
+	a->status = check(a->gpa, a->len, a->write, a->text, a->size);
+	if (!a->status)
+		qemu.address_space_rw(qemu.address_space_memory, a->gpa, 0, a->data, a->len,
+				      a->write);
+	if (!a->status && a->write)
+		atomic_fetch_add(&writes, 1);
+	qemu.bql_unlock();
+}
+
 int phys_access(uint64_t gpa, void *data, uint64_t len, bool write, char *text, size_t size)
 {
-	int status;
+	struct access a = { .gpa = gpa, .len = len, .data = data, .write = write,
+			    .text = text, .size = size };
 
-	bql_lock();
-	status = check(gpa, len, write, text, size);
-	if (!status) {
-		/* QEMU drops what it has translated from the bytes that are written. */
-		qemu.address_space_rw(qemu.address_space_memory, gpa, 0, data, len, write);
-		if (write)
-			atomic_fetch_add(&writes, 1);
-	}
-	qemu.bql_unlock();
-	return status;
+	/*
+	 * QEMU drops what it has translated from bytes that are written, but not
+	 * what a vCPU is translating from the former ones at that moment.
+	 */
+	if (write)
+		vcpu_run_exclusive(run, &a);
+	else
+		run(NULL, &a);
+	return a.status;
 }

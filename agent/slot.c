@@ -204,6 +204,8 @@ void slot_park(struct slot *slot)
 
 void slot_poke(struct slot *slot)
 {
+	if (!slot->mem)
+		return;		/* never had a client */
 	for (int i = 0; i < 100; i++) {
 		scry_futex_wake(&slot->mem->command);
 		if (!atomic_load(&slot->mem->vcpu_sleeps))

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <semaphore.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -72,13 +73,34 @@ void vcpu_go(struct vcpu *vcpu)
 	slot_poke(&vcpu->slot);
 }
 
-void vcpu_poke_all(void)
+struct exclusive {
+	void (*fn)(struct qemu_cpu *cpu, void *opaque);
+	void *opaque;
+	sem_t done;
+};
+
+static void exclusive(struct qemu_cpu *cpu, uint64_t data)
 {
+	struct exclusive *e = (struct exclusive *)data;
+
+	e->fn(cpu, e->opaque);
+	sem_post(&e->done);
+}
+
+void vcpu_run_exclusive(void (*fn)(struct qemu_cpu *cpu, void *opaque), void *opaque)
+{
+	struct exclusive e = { .fn = fn, .opaque = opaque };
+
+	sem_init(&e.done, 0, 0);
+	qemu.async_safe_run_on_cpu(vcpus[0].cpu, exclusive, (uint64_t)&e);
+	/* Those that wait for the client step out of QEMU's way. */
 	for (unsigned i = 0; i < vcpu_count; i++) {
 		atomic_store(&vcpus[i].slot.has_work, true);
-		if (vcpus[i].slot.mem)
-			slot_poke(&vcpus[i].slot);
+		slot_poke(&vcpus[i].slot);
 	}
+	while (sem_wait(&e.done) < 0)
+		;
+	sem_destroy(&e.done);
 }
 
 void vcpu_release_all(void)

@@ -33,8 +33,11 @@ int vcpu_find_all(void);
 void vcpu_stop(struct vcpu *vcpu);
 void vcpu_go(struct vcpu *vcpu);
 
-/* Let every vCPU do QEMU's work soon, even while it waits for a client. */
-void vcpu_poke_all(void);
+/*
+ * Service thread: run fn while no vCPU executes or translates guest code, not
+ * even one that waits in an event, and wait for it.
+ */
+void vcpu_run_exclusive(void (*fn)(struct qemu_cpu *cpu, void *opaque), void *opaque);
 
 /* The client is gone: every vCPU leaves its slot.  The second waits until they have. */
 void vcpu_release_all(void);
