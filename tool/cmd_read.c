@@ -173,10 +173,10 @@ static int read_memory(struct args *args)
 const struct command cmd_read = {
 	.name = "read",
 	.summary = "read guest memory: hex dump, or raw to a file",
-	.usage = "[-V [--vcpu N | --cr3 ROOT]] [--raw] [-o FILE] [--json] VM ADDR [LEN]",
+	.usage = "[-V [--vcpu N | --cr3 ROOT]] [--pause] [--raw] [-o FILE] [--json] VM ADDR [LEN]",
 	.about = "Reads LEN bytes (default: 256) at ADDR, a guest-physical address unless -V is given,\n"
 		 "and prints them like xxd. With -o they go to FILE as they are, which appears only when\n"
-		 "it is complete. The guest goes on meanwhile: 'scry pause' holds it.",
+		 "it is complete. The guest goes on meanwhile, unless --pause is given.",
 	.opts = (const struct opt[]){
 		OPT_VIRTUAL,
 		OPT_PLACE,

@@ -20,6 +20,7 @@ enum {
 	KEY_JSON = 256,
 	KEY_VCPU,
 	KEY_CR3,
+	KEY_PAUSE,
 	KEY_FIRST_OWN,		/* a command's own keys begin here */
 };
 

@@ -69,6 +69,9 @@ bool place_option(struct args *args, struct place_opts *opts, int key)
 		opts->vcpu = vcpu_arg(args, optarg);
 		opts->has_vcpu = true;
 		return true;
+	case KEY_PAUSE:
+		opts->pause = true;
+		return true;
 	case KEY_CR3:
 		opts->root = number_arg(args, "paging root", optarg);
 		opts->has_root = true;
@@ -111,16 +114,27 @@ int place_open(struct scry_vm *vm, const struct place_opts *opts, struct place *
 	int ret = 0;
 
 	*place = (struct place){ .vm = vm };
-	if (opts->has_root)
+	if (opts->pause) {
+		ret = scry_pause(vm);
+		place->paused = ret >= 0;
+	}
+	if (ret >= 0 && opts->has_root)
 		ret = open_other_root(opts, place);
-	else if (opts->is_virtual)
+	else if (ret >= 0 && opts->is_virtual)
 		ret = scry_as_of_vcpu(vm, opts->vcpu, &place->as);
-	return ret < 0 ? fail_lib() : 0;
+	if (ret >= 0)
+		return 0;
+	fail_lib();
+	place_close(place);
+	return EXIT_FAILURE;
 }
 
 void place_close(struct place *place)
 {
 	scry_as_free(place->as);
+	/* Where that fails, closing the VM lets it go on. */
+	if (place->paused)
+		scry_resume(place->vm);
 }
 
 int place_read(const struct place *place, uint64_t address, void *buf, size_t len)

@@ -28,11 +28,12 @@ int find_vm(const char *word, struct vm_found *found);
 struct place {
 	struct scry_vm *vm;
 	struct scry_as *as;	/* NULL = physical */
+	bool paused;
 };
 
 /* The options that choose a place. */
 struct place_opts {
-	bool is_virtual, has_vcpu, has_root;
+	bool is_virtual, has_vcpu, has_root, pause;
 	unsigned vcpu;
 	uint64_t root;
 };
@@ -40,7 +41,8 @@ struct place_opts {
 #define OPT_VIRTUAL { 'V', "virtual", NULL, "ADDR is virtual, in the address space of a vCPU" }
 #define OPT_PLACE \
 	{ KEY_VCPU, "vcpu", "N", "with -V: the vCPU (default: 0)" }, \
-	{ KEY_CR3, "cr3", "ROOT", "with -V: another paging root than the vCPU's CR3" }
+	{ KEY_CR3, "cr3", "ROOT", "with -V: another paging root than the vCPU's CR3" }, \
+	{ KEY_PAUSE, "pause", NULL, "hold the VM meanwhile" }
 
 /* Is the option one of these?  Then it is noted. */
 bool place_option(struct args *args, struct place_opts *opts, int key);
