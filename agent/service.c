@@ -62,20 +62,34 @@ static bool may_talk(int fd)
 	       (cred.uid == geteuid() || cred.uid == 0);
 }
 
+/* A free place for a new peer; if all are taken, that of the one that has been silent longest. */
+static int pending_place(void)
+{
+	int oldest = 0;
+
+	for (int i = 0; i < PENDING_MOST; i++) {
+		if (service.poll[PENDING + i].fd < 0)
+			return i;
+		if (service.deadline[i] < service.deadline[oldest])
+			oldest = i;
+	}
+	hang_up(&service.poll[PENDING + oldest]);
+	return oldest;
+}
+
 static void accept_peer(void)
 {
-	int fd = accept4(service.poll[LISTENER].fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(service.poll[LISTENER].fd, NULL, NULL, SOCK_CLOEXEC), i;
 
 	if (fd < 0)
 		return;
-	for (int i = 0; i < PENDING_MOST && may_talk(fd); i++) {
-		if (service.poll[PENDING + i].fd >= 0)
-			continue;
-		service.poll[PENDING + i].fd = fd;
-		service.deadline[i] = scry_now_ns() + PENDING_NS;
+	if (!may_talk(fd)) {
+		close(fd);
 		return;
 	}
-	close(fd);
+	i = pending_place();
+	service.poll[PENDING + i].fd = fd;
+	service.deadline[i] = scry_now_ns() + PENDING_NS;
 }
 
 /* 0, or SCRY_E_... with a sentence in text. */
