@@ -93,8 +93,8 @@ static void lie(struct demo *d, const struct scry_event *event, struct scry_repl
 
 	gpr[SCRY_REG_RAX] = event->cpuid.eax;
 	gpr[SCRY_REG_RBX] = letters(DEMO_VENDOR);
-	gpr[SCRY_REG_RDX] = letters(DEMO_VENDOR + 4);
-	gpr[SCRY_REG_RCX] = letters(DEMO_VENDOR + 8);
+	gpr[SCRY_REG_RDX] = letters(&DEMO_VENDOR[4]);
+	gpr[SCRY_REG_RCX] = letters(&DEMO_VENDOR[8]);
 	reply->set = SCRY_REG_BIT(SCRY_REG_RAX) | SCRY_REG_BIT(SCRY_REG_RBX) |
 		     SCRY_REG_BIT(SCRY_REG_RCX) | SCRY_REG_BIT(SCRY_REG_RDX);
 	reply->regs = &d->reply_regs;
