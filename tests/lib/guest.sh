@@ -3,6 +3,7 @@
 # starts with SCRY_BUILD, SCRY_ASAN_BUILD, SCRY_CACHE and SCRY_INITRD set.
 # Everything is stopped and removed when the sourcing script ends.
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # what is set here is used there
 
 : "${SCRY_BUILD:?run scripts/test}" "${SCRY_CACHE:?}" "${SCRY_INITRD:?}"
 work=$(mktemp -d)
@@ -34,9 +35,9 @@ check() {
 
 guest_cleanup() {
 	local pid
-	for pid in $(cat "$work"/*.pid 2>/dev/null); do
+	while read -r pid; do
 		kill -KILL "$pid" 2>/dev/null
-	done
+	done < <(cat "$work"/*.pid 2>/dev/null)
 	wait 2>/dev/null
 	rm -rf "$work"
 }
@@ -122,6 +123,18 @@ guest_ask() {
 	guest_wait "$name" "guest: $command:" 20 "$after" || return 1
 	tail -n "+$((after + 1))" "$work/$name.log" | tr -d '\r' |
 		sed -n "s/^.*guest: $command: //p" | tail -n 1
+}
+
+# Its QEMU ends within SECONDS; prints the exit status.
+guest_status() {
+	local pid end=$((SECONDS + $2)) status=0
+	pid=$(guest_pid "$1")
+	while guest_alive "$1"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+	wait "$pid" || status=$?
+	echo $status
 }
 
 guest_stop() {
