@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench.h"
+
+/* What is measured, and what its ratio must be. */
+static const struct {
+	const char *name;
+	int (*run)(const struct bench *b, const char *name);
+	double most, least;
+	const char *text;
+} benches[] = {
+	{ "read8.phys.hot", bench_read_phys, 1.5, 0, "8 bytes of one page; bound: a plain load" },
+	{ "read8.phys.random", bench_read_phys, 1.2, 0, "8 bytes anywhere in RAM; bound: a plain load" },
+	{ "read8.virt.hot", bench_read_virt, 1.5, 0,
+	  "8 bytes of one page, virtual; bound: a table lookup by hand" },
+	{ "read8.virt.random", bench_read_virt, 1.5, 0,
+	  "8 bytes anywhere in the direct map; bound: a table lookup by hand" },
+	{ "read4k.seq", bench_copy, 0, 0.95, "4 KiB after 4 KiB; bound: memcpy" },
+	{ "read1m.seq", bench_copy, 0, 0.95, "1 MiB after 1 MiB; bound: memcpy" },
+	{ "walk.cold", bench_walk, 1.5, 0, "a page walk; bound: 4 loads by hand" },
+	{ "event.roundtrip", bench_event, 1.3, 0,
+	  "CPUID event and reply; bound: a bare ping-pong (needs the probe as guest)" },
+	/* How many reads the processor overlaps; nothing is asked of these. */
+	{ "read8.phys.hot.stream", bench_read_phys, 0, 0, "the same, addresses independent" },
+	{ "read8.phys.random.stream", bench_read_phys, 0, 0, "the same, addresses independent" },
+	{ "walk.cold.full", bench_walk, 0, 0, "the same by scry_walk(), with every detail" },
+	{ "event.loop", bench_event, 0, 0, "a whole round of the guest's loop, event and all" },
+};
+
+#define COUNT (sizeof(benches) / sizeof(benches[0]))
+
+static void usage(FILE *to)
+{
+	fprintf(to, "usage: scry-bench [--json] URI [NAME...]\n"
+		    "       scry-bench [--json] --cpu WITH WITHOUT\n\n"
+		    "Measure scry's hot paths on the VM that URI names, each beside its bound.\n"
+		    "--cpu: CPU seconds of shell command WITH beside those of WITHOUT (agent.idle).\n\n");
+	for (size_t i = 0; i < COUNT; i++)
+		fprintf(to, "  %-26s %s\n", benches[i].name, benches[i].text);
+}
+
+static int run(struct bench *b, size_t i)
+{
+	b->wanted_most = benches[i].most;
+	b->wanted_least = benches[i].least;
+	return benches[i].run(b, benches[i].name);
+}
+
+static int run_named(struct bench *b, const char *name)
+{
+	for (size_t i = 0; i < COUNT; i++)
+		if (!strcmp(benches[i].name, name))
+			return run(b, i);
+	return bench_fail("there is no figure '%s': see scry-bench --help", name);
+}
+
+/* A probe runs nothing but events; on any other guest there is none to have. */
+static int run_all(struct bench *b)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < COUNT; i++)
+		if (benches[i].run != bench_event)
+			ret |= run(b, i);
+	return ret;
+}
+
+static int run_on(struct bench *b, const char *uri, char **names, int count)
+{
+	int ret = 0;
+
+	if (scry_open(&b->vm, uri, NULL) < 0)
+		return bench_fail("%s", scry_errmsg());
+	for (int i = 0; i < count; i++)
+		ret |= run_named(b, names[i]);
+	if (!count)
+		ret = run_all(b);
+	scry_close(b->vm);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "cpu", no_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	struct bench b = { .wanted_most = 0 };
+	bool cpu = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (c) {
+		case 'j':
+			b.json = true;
+			break;
+		case 'c':
+			cpu = true;
+			break;
+		default:
+			usage(c == 'h' ? stdout : stderr);
+			return c == 'h' ? 0 : 2;
+		}
+	}
+	if (cpu ? argc - optind != 2 : argc == optind) {
+		usage(stderr);
+		return 2;
+	}
+	if (cpu) {
+		b.wanted_most = 1.05;
+		return bench_idle(&b, argv[optind], argv[optind + 1]) < 0;
+	}
+	return run_on(&b, argv[optind], argv + optind + 1, argc - optind - 1) < 0;
+}
