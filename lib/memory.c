@@ -94,7 +94,8 @@ int scry_read_phys(struct scry_vm *vm, uint64_t gpa, void *buf, size_t len)
 	const struct scry_ram *ram = &scry_current_map(vm)->ram;
 	uint64_t offset = gpa - ram->gpa;
 
-	if (offset < ram->size && len <= ram->size - offset) {
+	/* len - 1: nothing at all is not copied, for buf may be NULL then. */
+	if (offset < ram->size && len - 1 < ram->size - offset) {
 		memcpy(buf, ram->host + offset, len);
 		atomic_thread_fence(memory_order_acquire);
 		if (__atomic_load_n(ram->life, __ATOMIC_RELAXED) == ram->life_seen)
