@@ -23,6 +23,8 @@ static void become(char *const argv[], const struct ends *ends, pid_t parent)
 {
 	int in = ends->in < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : ends->in, err;
 
+	/* An ignored signal would stay ignored. */
+	signal(SIGPIPE, SIG_DFL);
 	/* Its own group: Ctrl-C is for this program, which then ends the child. */
 	setpgid(0, 0);
 	/* A parent that died before prctl() kills nobody. */

@@ -38,6 +38,9 @@ static int run_steps(struct demo *d)
 			show_live_end();
 			return EXIT_FAILURE;
 		}
+		/* Nobody looks: main() says why, if there is anything to say. */
+		if (ferror(stdout))
+			return EXIT_FAILURE;
 	}
 	printf("\n%sAll of it on an unpatched QEMU and an unpatched guest.%s Your own: 'scry run --help'\n",
 	       colour(BOLD), colour(PLAIN));

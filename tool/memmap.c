@@ -52,7 +52,7 @@ void memmap_print(const struct memmap *map)
 {
 	static const struct column columns[] = {
 		{ "FIRST", false }, { "LAST", false }, { "SIZE", true }, { "KIND", false },
-		{ "", false },
+		{ "ACCESS", false },
 	};
 	struct libscols_table *table = table_new(columns, 5, true);
 	uint64_t end = 0;

@@ -36,12 +36,12 @@ struct demo {
 	unsigned mark;			/* a count of the console's that it waits to see pass */
 	uint64_t step_began;
 	uint64_t step_events, counts[SHOWN_COUNT];
-	uint64_t first_event, last_event;	/* when */
+	uint64_t *intervals;		/* between its events, in ns; or NULL */
+	uint64_t last_event;		/* when; 0 = none yet */
 	bool live;			/* show a line that tells how it goes */
 
 	/* For the figures at the end. */
 	uint64_t events;		/* received in all */
-	double rate;			/* of the live stream, per second */
 	double scan_rate;		/* bytes per second, looking for the banner */
 	double attach_ms;		/* the longest until a new client was in */
 };

@@ -66,7 +66,6 @@ int demo_stream(struct demo *d)
 	d->live = false;
 	show_live_end();
 	seconds = (double)(now_ns() - d->step_began) / 1e9;
-	d->rate = (double)d->step_events / seconds;
 	show_ok("%" PRIu64 " events in %.1f s, each answered while its vCPU waited:", d->step_events,
 		seconds);
 	for (enum shown_kind kind = 0; kind < SHOWN_COUNT; kind++)
