@@ -61,6 +61,7 @@ legacy_paging:
 
 	call read_table
 	mov LEGACY_BLOCK(%edi), %ebx
+	movl $PROBE_V_WAITS, PROBE_V_STATE(%ebx)
 2:	pause
 	incl PROBE_V_BEATS(%ebx)
 	cmpl $0, PROBE_V_RELEASE(%ebx)

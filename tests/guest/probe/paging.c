@@ -253,7 +253,6 @@ static void enter_legacy(volatile struct probe_vcpu *v, unsigned mode)
 		.block = (uint32_t)phys(v),
 	};
 
-	v->state = PROBE_WAITS;
 	legacy_paging(&l);
 	v->state = PROBE_RUNS;
 }

@@ -28,12 +28,14 @@
 /* Offsets that assembly uses: in struct probe_vcpu, in struct probe_xlat. */
 #define PROBE_V_SELF      8
 #define PROBE_V_RELEASE   16
+#define PROBE_V_STATE     44
 #define PROBE_V_BEATS     48
 #define PROBE_V_SAVED_RSP 392
 #define PROBE_V_REGS_IN   4096
 #define PROBE_V_REGS_OUT  4224
 #define PROBE_V_PATH      4352
 #define PROBE_V_RFLAGS    4360
+#define PROBE_V_WAITS     2		/* PROBE_WAITS */
 #define PROBE_X_FAULT     32
 #define PROBE_X_SEEN      48
 #define PROBE_X_SIZE      56
@@ -238,6 +240,8 @@ _Static_assert(offsetof(struct probe_xlat, seen) == PROBE_X_SEEN, "probe_xlat.se
 _Static_assert(sizeof(struct probe_xlat) == PROBE_X_SIZE, "probe_xlat");
 _Static_assert(sizeof(struct probe_header) <= PROBE_VCPU_GPA - PROBE_GPA, "probe_header");
 _Static_assert(offsetof(struct probe_vcpu, release) == PROBE_V_RELEASE, "probe_vcpu.release");
+_Static_assert(offsetof(struct probe_vcpu, state) == PROBE_V_STATE &&
+	       (int)PROBE_WAITS == PROBE_V_WAITS, "probe_vcpu.state");
 _Static_assert(offsetof(struct probe_vcpu, beats) == PROBE_V_BEATS, "probe_vcpu.beats");
 _Static_assert(offsetof(struct probe_vcpu, regs_in) == PROBE_V_REGS_IN, "probe_vcpu.regs_in");
 _Static_assert(offsetof(struct probe_vcpu, regs_out) == PROBE_V_REGS_OUT, "probe_vcpu.regs_out");
