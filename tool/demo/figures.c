@@ -30,7 +30,7 @@ static double vcpu_trip(struct demo *d)
 {
 	uint64_t ns[QUESTIONS], value;
 
-	if (scry_vcpu_pause(d->vm, 0) < 0)
+	if (scry_pause(d->vm) < 0)
 		return -1;
 	for (int i = 0; i < QUESTIONS; i++) {
 		uint64_t began = now_ns();
@@ -40,7 +40,7 @@ static double vcpu_trip(struct demo *d)
 		ns[i] = now_ns() - began;
 	}
 	qsort(ns, QUESTIONS, sizeof(ns[0]), by_size);
-	return scry_vcpu_resume(d->vm, 0) < 0 ? -1 : (double)ns[QUESTIONS / 2];
+	return scry_resume(d->vm) < 0 ? -1 : (double)ns[QUESTIONS / 2];
 }
 
 /* Copy all of the mapped RAM, and return how many bytes that was, or 0. */
