@@ -20,7 +20,7 @@
 #include <scry/vm.h>
 
 #define SCRY_AGENT_MAGIC   0x79726373u	/* "scry" */
-#define SCRY_AGENT_VERSION 1u		/* step it with every change in this file */
+#define SCRY_AGENT_VERSION 2u		/* step it with every change in this file */
 
 #define SCRY_AGENT_CHUNK   65536u	/* most bytes of memory in one message */
 #define SCRY_AGENT_REGIONS 64u		/* most regions in a memory map */
@@ -179,14 +179,18 @@ enum scry_agent_op {
  * bounded time before they sleep.  A stopped vCPU has `stopped` = 1.
  */
 struct scry_agent_slot {
-	/* The vCPU writes these. */
+	/*
+	 * The vCPU writes these.  The client watches event_seq while the rest is
+	 * being written: so that this costs neither of them, event_seq has a line
+	 * of its own, and what is written at commands is apart from the event.
+	 */
 	_Alignas(64) _Atomic uint32_t event_seq;
-	_Atomic uint32_t stopped;	/* futex */
-	_Atomic uint32_t done;		/* futex */
 	_Atomic uint32_t vcpu_sleeps;
+	_Alignas(64) struct scry_event event;
+	_Alignas(64) _Atomic uint32_t stopped;	/* futex */
+	_Atomic uint32_t done;		/* futex */
 	int32_t status;			/* of the last command: 0 or SCRY_E_* */
 	uint32_t xsave_size;		/* bytes used of xsave[] */
-	struct scry_event event;
 
 	/* The client writes these. */
 	_Alignas(64) _Atomic uint32_t command;	/* futex */

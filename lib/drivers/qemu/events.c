@@ -59,7 +59,7 @@ static int take_one(struct qemu_vm *q, unsigned vcpu, struct scry_event *event)
 		return scry_fail(SCRY_E_PROTOCOL, "the agent sent a malformed event");
 	}
 	v->seen = event->sequence;
-	v->pending = event->sequence;
+	atomic_store_explicit(&v->pending, event->sequence, memory_order_release);
 	return 1;
 }
 
@@ -84,18 +84,22 @@ static int take_all(struct qemu_vm *q, struct scry_event *events, size_t max)
 /* Look at the slots for a bounded time. */
 static int spin(struct qemu_vm *q, struct scry_event *events, size_t max)
 {
-	uint64_t end = scry_now_ns() + SCRY_SPIN_NS;
+	uint64_t end = 0;
 
-	do {
-		for (int i = 0; i < 64; i++) {
-			int n = take_all(q, events, max);
+	for (unsigned i = 1;; i++) {
+		int n = take_all(q, events, max);
 
-			if (n)
-				return n;
-			__builtin_ia32_pause();
-		}
-	} while (scry_now_ns() < end);
-	return 0;
+		if (n)
+			return n;
+		__builtin_ia32_pause();
+		if (i % 64)
+			continue;
+		/* Most events come before the clock is first looked at. */
+		if (!end)
+			end = scry_now_ns() + SCRY_SPIN_NS;
+		else if (scry_now_ns() > end)
+			return 0;
+	}
 }
 
 /* Say how the agent is to tell of an event; it reads the word at each one, so leave it alone. */
@@ -161,13 +165,14 @@ static int arm(struct qemu_vm *q, struct scry_event *events, size_t max)
 
 static int wait_long(struct qemu_vm *q, struct scry_event *events, size_t max, int timeout_ms)
 {
-	uint64_t end = timeout_ms < 0 ? UINT64_MAX :
-		       scry_now_ns() + (uint64_t)timeout_ms * 1000000u;
 	int n;
 
 	set_sleep(q, SCRY_AGENT_AWAKE);
 	n = spin(q, events, max);
-	return n ? n : sleep_until(q, events, max, end);
+	if (n)
+		return n;
+	return sleep_until(q, events, max, timeout_ms < 0 ? UINT64_MAX :
+			   scry_now_ns() + (uint64_t)timeout_ms * 1000000u);
 }
 
 int qemu_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, int timeout_ms)
@@ -235,9 +240,11 @@ int qemu_reply(struct scry_vm *vm, const struct scry_event *event, const struct 
 	if (reply->set)
 		slot->regs = *reply->regs;
 	/* Before the post: the vCPU's next event may follow at once. */
-	v->pending = 0;
+	atomic_store_explicit(&v->pending, 0, memory_order_release);
 	qemu_slot_post(slot, SCRY_AGENT_OP_REPLY);
-	if (reply->set) {
+	if (!reply->set) {
+		v->replied = event->sequence;
+	} else {
 		ret = qemu_slot_await(vm, event->vcpu);
 		if (ret < 0)
 			v->pending = event->sequence;

@@ -13,6 +13,7 @@ struct qemu_vcpu {
 	_Atomic uint64_t pending;	/* sequence of the event not yet answered, or 0 */
 	_Atomic bool held;		/* asked to STOP */
 	uint64_t seen;			/* sequence of the last event taken */
+	uint64_t replied;		/* ... and of the last whose reply was not waited for */
 };
 
 /* A range of a file of guest RAM, mapped once and kept until close. */

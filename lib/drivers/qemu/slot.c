@@ -102,6 +102,8 @@ struct scry_agent_slot *qemu_slot_take(struct scry_vm *vm, unsigned vcpu, int *e
 		*err = qemu_ended(q);
 	else if (!v->held && !v->pending)
 		*err = scry_fail(SCRY_E_STATE, "vCPU %u of VM %s is running", vcpu, vm->name);
+	else if (v->pending > v->replied)
+		*err = 0;	/* a later event: the vCPU has carried that reply out */
 	else
 		*err = wait_done(q, vcpu);
 	if (!*err)
