@@ -42,8 +42,8 @@ static int run_steps(struct demo *d)
 		if (ferror(stdout))
 			return EXIT_FAILURE;
 	}
-	printf("\n%sAll of it on an unpatched QEMU and an unpatched guest.%s Your own: 'scry run --help'\n",
-	       colour(BOLD), colour(PLAIN));
+	printf("\n%sAll of it on an unpatched QEMU and an unpatched guest.%s "
+	       "Your own: 'scry run --help'\n", colour(BOLD), colour(PLAIN));
 	return 0;
 }
 
@@ -76,9 +76,9 @@ const struct command cmd_demo = {
 	.name = "demo",
 	.summary = "boot a Linux guest and show all of this on it",
 	.usage = "--kernel FILE --initrd FILE [--qemu BINARY] [-- QEMU-ARGS...]",
-	.about = "Shows the main job step by step on a guest of its own, in less than two minutes.\n"
-		 "scripts/demo in scry's sources fetches a kernel, makes the initial RAM disk whose init\n"
-		 "tells on the console what it sees, and calls this.",
+	.about = "Shows the main job step by step on a guest of its own, in less than two\n"
+		 "minutes. scripts/demo in scry's sources fetches a kernel, makes the initial\n"
+		 "RAM disk whose init tells on the console what it sees, and calls this.",
 	.opts = (const struct opt[]){
 		{ KEY_KERNEL, "kernel", "FILE", "the Linux kernel to boot" },
 		{ KEY_INITRD, "initrd", "FILE", "the initial RAM disk of scry's sources" },

@@ -97,8 +97,9 @@ static int doctor(struct args *args)
 	if (f.json) {
 		json_print(f.json);
 	} else {
-		printf("\n%s%s%s\n", colour(BOLD), ret ? "No VM can be looked into on this host as it is." :
-		       "VMs can be looked into on this host.", colour(PLAIN));
+		printf("\n%s%s%s\n", colour(BOLD),
+		       ret ? "No VM can be looked into on this host as it is." :
+			     "VMs can be looked into on this host.", colour(PLAIN));
 	}
 	return ret;
 }
@@ -107,9 +108,10 @@ const struct command cmd_doctor = {
 	.name = "doctor",
 	.summary = "what works on this host, and what to do about what does not",
 	.usage = "[--json] [--qemu BINARY [-- QEMU-ARGS...]]",
-	.about = "Looks for the agent, the runtime folder, QEMU and what else matters, and tries each\n"
-		 "QEMU out: starts a VM without a guest, looks into it, and ends it. Exit status 0 if a\n"
-		 "VM can be looked into. Beside what can be changed stands the command that does it.",
+	.about = "Looks for the agent, the runtime folder, QEMU and what else matters, and\n"
+		 "tries each QEMU out: starts a VM without a guest, looks into it, and ends\n"
+		 "it. Exit status 0 if a VM can be looked into. Beside what can be changed\n"
+		 "stands the command that does it.",
 	.opts = (const struct opt[]){
 		{ KEY_QEMU, "qemu", "BINARY", "try this QEMU, not those installed" },
 		OPT_JSON,

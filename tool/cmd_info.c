@@ -90,8 +90,8 @@ const struct command cmd_info = {
 	.name = "info",
 	.summary = "a VM's hypervisor, vCPUs and memory map",
 	.usage = "[--json] VM",
-	.about = "Shows what a VM is, how its RAM is reached, and its guest-physical memory map: RAM, ROM,\n"
-		 "and the holes between them, where nothing or a device is.",
+	.about = "Shows what a VM is, how its RAM is reached, and its guest-physical memory\n"
+		 "map: RAM, ROM, and the holes between them, where nothing or a device is.",
 	.opts = (const struct opt[]){ OPT_JSON, { 0 } },
 	.example = "scry info web",
 	.run = info,

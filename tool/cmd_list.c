@@ -81,8 +81,8 @@ const struct command cmd_list = {
 	.name = "list",
 	.summary = "the VMs that can be looked into",
 	.usage = "[--json]",
-	.about = "Lists the running VMs of this user that have a scry agent. CLIENT is the PID of the\n"
-		 "program that is attached now: a VM takes one at a time.",
+	.about = "Lists the running VMs of this user that have a scry agent. CLIENT is the PID\n"
+		 "of the program that is attached now: a VM takes one at a time.",
 	.opts = (const struct opt[]){ OPT_JSON, { 0 } },
 	.example = "scry list",
 	.run = list,

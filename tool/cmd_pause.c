@@ -75,9 +75,9 @@ const struct command cmd_pause = {
 	.name = "pause",
 	.summary = "hold all of a VM's vCPUs and its clocks",
 	.usage = "[--for SECONDS] VM",
-	.about = "Holds the VM for as long as this command runs: until Ctrl-C, SIGTERM or 'scry resume\n"
-		 "VM', or for SECONDS. However it ends, the VM goes on then. Meanwhile it is this VM's\n"
-		 "client, so that no other can attach.",
+	.about = "Holds the VM for as long as this command runs: until Ctrl-C, SIGTERM or\n"
+		 "'scry resume VM', or for SECONDS. However it ends, the VM goes on then.\n"
+		 "Meanwhile it is this VM's client, so that no other can attach.",
 	.opts = (const struct opt[]){
 		{ KEY_FOR, "for", "SECONDS", "go on after that time" },
 		{ 0 },

@@ -174,9 +174,10 @@ const struct command cmd_read = {
 	.name = "read",
 	.summary = "read guest memory: hex dump, or raw to a file",
 	.usage = "[-V [--vcpu N | --cr3 ROOT]] [--pause] [--raw] [-o FILE] [--json] VM ADDR [LEN]",
-	.about = "Reads LEN bytes (default: 256) at ADDR, a guest-physical address unless -V is given,\n"
-		 "and prints them like xxd. With -o they go to FILE as they are, which appears only when\n"
-		 "it is complete. The guest goes on meanwhile, unless --pause is given.",
+	.about = "Reads LEN bytes (default: 256) at ADDR, a guest-physical address unless -V\n"
+		 "is given, and prints them like xxd. With -o they go to FILE as they are,\n"
+		 "which appears only when it is complete. The guest goes on meanwhile, unless\n"
+		 "--pause is given.",
 	.opts = (const struct opt[]){
 		OPT_VIRTUAL,
 		OPT_PLACE,

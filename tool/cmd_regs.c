@@ -245,14 +245,15 @@ const struct command cmd_regs = {
 	.usage = "[--vcpu N] [--all] [--json] VM [REG...]\n"
 		 "[--vcpu N] VM --set REG=VALUE...\n"
 		 "[--vcpu N] VM --msr MSR[=VALUE]...",
-	.about = "Shows the registers of one vCPU, or those named. REG is a register (rax, rip, cr3,\n"
-		 "dr7, efer, ...) or a part of one: fs.base, cs.limit, ss.attr, gdtr.limit. MSR is an\n"
-		 "index or a common name (lstar). The vCPU may be running: it is stopped for a moment.",
+	.about = "Shows the registers of one vCPU, or those named. REG is a register (rax,\n"
+		 "rip, cr3, dr7, efer, ...) or a part of one: fs.base, cs.limit, ss.attr,\n"
+		 "gdtr.limit. MSR is an index or a common name (lstar). The vCPU may be\n"
+		 "running: it is stopped for a moment.",
 	.opts = (const struct opt[]){
 		OPT_VCPU,
 		{ 'a', "all", NULL, "segments, tables and debug registers, too" },
 		{ KEY_SET, "set", "REG=VALUE", "write a register; more may follow" },
-		{ KEY_MSR, "msr", "MSR[=VALUE]", "read, or write, a MSR; more than once if wished" },
+		{ KEY_MSR, "msr", "MSR[=VALUE]", "read, or write, a MSR; repeatable" },
 		OPT_JSON,
 		{ 0 },
 	},

@@ -42,8 +42,8 @@ static int end_process(const struct vm_found *vm, int pidfd)
 		return fail("cannot end the 'scry pause' (PID %d) that holds VM %s: %s",
 			    vm->client_pid, vm->name, strerror(errno));
 	if (poll(&ended, 1, WAIT_MS) != 1)
-		return fail("the 'scry pause' (PID %d) that holds VM %s did not end: see 'kill -9 %d'",
-			    vm->client_pid, vm->name, vm->client_pid);
+		return fail("the 'scry pause' (PID %d) that holds VM %s did not end: try 'kill -9 "
+			    "%d'", vm->client_pid, vm->name, vm->client_pid);
 	printf("VM %s goes on\n", vm->name);
 	return 0;
 }
@@ -88,8 +88,9 @@ const struct command cmd_resume = {
 	.name = "resume",
 	.summary = "end the 'scry pause' that holds a VM",
 	.usage = "VM",
-	.about = "A pause lasts as long as the program that made it is attached. This ends the 'scry\n"
-		 "pause' that holds the VM, from another terminal; any other client is left alone.",
+	.about = "A pause lasts as long as the program that made it is attached. This ends the\n"
+		 "'scry pause' that holds the VM, from another terminal; any other client is\n"
+		 "left alone.",
 	.opts = (const struct opt[]){ { 0 } },
 	.example = "scry resume web",
 	.run = resume,

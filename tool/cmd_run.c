@@ -26,22 +26,20 @@ struct request {
 	size_t word_count;
 };
 
-static void take_option(struct args *args, struct request *r, int key)
+static void take_option(struct request *r, int key)
 {
 	const char **const where[] = {
-		[KEY_NAME - KEY_FIRST_OWN] = &r->name,	   [KEY_QEMU - KEY_FIRST_OWN] = &r->qemu,
-		[KEY_KERNEL - KEY_FIRST_OWN] = &r->kernel, [KEY_INITRD - KEY_FIRST_OWN] = &r->initrd,
-		[KEY_APPEND - KEY_FIRST_OWN] = &r->append, [KEY_DISK - KEY_FIRST_OWN] = &r->disk,
-		[KEY_SMP - KEY_FIRST_OWN] = &r->smp,
+		[KEY_NAME] = &r->name,	   [KEY_QEMU] = &r->qemu,     [KEY_KERNEL] = &r->kernel,
+		[KEY_INITRD] = &r->initrd, [KEY_APPEND] = &r->append, [KEY_DISK] = &r->disk,
+		[KEY_SMP] = &r->smp,
 	};
 
-	(void)args;
 	if (key == KEY_DRY_RUN)
 		r->dry_run = true;
 	else if (key == 'm')
 		r->memory = optarg;
 	else
-		*where[key - KEY_FIRST_OWN] = optarg;
+		*where[key] = optarg;
 }
 
 /* The name becomes a file's name, and a word on command lines. */
@@ -67,7 +65,7 @@ static void parse(struct args *args, struct request *r)
 	int key;
 
 	while ((key = next_option(args)) >= 0)
-		take_option(args, r, key);
+		take_option(r, key);
 	r->words = args->argv + args->next;
 	r->word_count = (size_t)(args->argc - args->next);
 	if (r->word_count && strcmp(args->argv[args->next - 1], "--"))
@@ -166,11 +164,11 @@ static int refuse(const struct request *r, const struct qemu_args *qemu)
 	int ret;
 
 	if (qemu->accel[0])
-		return fail("accelerator '%s' cannot be looked into yet: leave it out, or use -accel "
-			    "tcg", qemu->accel);
+		return fail("accelerator '%s' cannot be looked into yet: leave it out, or use "
+			    "-accel tcg", qemu->accel);
 	if (qemu->own_agent)
-		return fail("these arguments load scry's agent already: run QEMU as it is, or leave "
-			    "its -plugin to scry");
+		return fail("these arguments load scry's agent already: run QEMU as it is, or "
+			    "leave its -plugin to scry");
 	if (qemu->bad_m)
 		return fail("'-m %s' is not a size that QEMU takes", qemu->bad_m);
 	ret = r->name ? find_vm(r->name, &found) : 0;
@@ -187,8 +185,8 @@ static int exec_qemu(const struct words *w)
 	fflush(stdout);
 	execvp(w->v[0], w->v);
 	if (errno == ENOENT)
-		return fail("there is no %s: 'apt install qemu-system-x86', or name the binary with "
-			    "--qemu", w->v[0]);
+		return fail("there is no %s: 'apt install qemu-system-x86', or name the binary "
+			    "with --qemu", w->v[0]);
 	return fail("cannot run %s: %s", w->v[0], strerror(errno));
 }
 
@@ -233,11 +231,12 @@ const struct command cmd_run = {
 	.summary = "start QEMU with the agent and with shared RAM",
 	.usage = "[--name NAME] [OPTIONS] [-- QEMU-ARGS...]\n"
 		 "[--name NAME] -- qemu-system-x86_64 QEMU-ARGS...",
-	.about = "Starts QEMU so that scry can look inside, and becomes it: signals, console and exit\n"
-		 "status are QEMU's. Around a QEMU command line of your own it adds scry's agent, TCG and\n"
-		 "a shared memory backend of the size that -m says, each unless you chose one. From\n"
-		 "--kernel or --disk it also adds -nographic, unless you chose a display. Without --name\n"
-		 "the VM has the name of QEMU's -name, else its PID.",
+	.about = "Starts QEMU so that scry can look inside, and becomes it: signals, console\n"
+		 "and exit status are QEMU's. Around a QEMU command line of your own it adds\n"
+		 "scry's agent, TCG and a shared memory backend of the size that -m says, each\n"
+		 "unless you chose one. From --kernel or --disk it also adds -nographic,\n"
+		 "unless you chose a display. Without --name the VM has the name of QEMU's\n"
+		 "-name, else its PID.",
 	.opts = (const struct opt[]){
 		{ KEY_NAME, "name", "NAME", "the VM's name for scry" },
 		{ KEY_QEMU, "qemu", "BINARY", "the QEMU to run (default: " DEFAULT_QEMU ")" },

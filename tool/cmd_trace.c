@@ -93,10 +93,11 @@ static int trace(struct args *args)
 const struct command cmd_trace = {
 	.name = "trace",
 	.summary = "live events of a VM's vCPUs, with rates and a summary",
-	.usage = "[--vcpu N]... [-n COUNT] [--for SECONDS] [--on-change] [--quiet] [--json] VM EVENT...",
-	.about = "Shows each event as it happens, until Ctrl-C, COUNT events, SECONDS, or the VM's end,\n"
-		 "and then how many there were. The vCPU waits only until the event has been taken.\n"
-		 "EVENT is one of " EVENT_EXPRESSIONS ".\n"
+	.usage = "[OPTIONS] VM EVENT...",
+	.about = "Shows each event as it happens, until Ctrl-C, COUNT events, SECONDS, or the\n"
+		 "VM's end, and then how many there were. The vCPU waits only until the event\n"
+		 "has been taken. EVENT is one of\n"
+		 EVENT_EXPRESSIONS ".\n"
 		 "MSR is an index or a common name (lstar); msr is rdmsr and wrmsr.",
 	.opts = (const struct opt[]){
 		{ KEY_VCPU, "vcpu", "N", "only this vCPU; more than once for several" },

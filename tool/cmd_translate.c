@@ -186,9 +186,9 @@ const struct command cmd_translate = {
 	.name = "translate",
 	.summary = "walk the page tables for a virtual address, each level shown",
 	.usage = "[--vcpu N | --cr3 ROOT] [--json] VM GVA",
-	.about = "Shows each entry of the page walk for a guest-virtual address, the guest-physical\n"
-		 "address it ends at, and the page's size and permissions; or, with exit status 1, why\n"
-		 "it ends without a page.",
+	.about = "Shows each entry of the page walk for a guest-virtual address, the\n"
+		 "guest-physical address it ends at, and the page's size and permissions; or,\n"
+		 "with exit status 1, why it ends without a page.",
 	.opts = (const struct opt[]){
 		OPT_VCPU,
 		{ KEY_CR3, "cr3", "ROOT", "another paging root than the vCPU's CR3" },

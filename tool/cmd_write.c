@@ -136,11 +136,11 @@ static int write_memory(struct args *args)
 const struct command cmd_write = {
 	.name = "write",
 	.summary = "write guest memory",
-	.usage = "[-V [--vcpu N | --cr3 ROOT]] [--pause] (--hex BYTES | --string TEXT | --file FILE) VM ADDR\n"
-		 "[-V [--vcpu N | --cr3 ROOT]] [--pause] VM ADDR < FILE",
-	.about = "Writes bytes at ADDR, a guest-physical address unless -V is given: all of them, or, if\n"
-		 "some have no place there, none. Code that is written takes effect at once. The guest\n"
-		 "goes on meanwhile, unless --pause is given.",
+	.usage = "[OPTIONS] (--hex BYTES | --string TEXT | --file FILE) VM ADDR\n"
+		 "[OPTIONS] VM ADDR < FILE",
+	.about = "Writes bytes at ADDR, a guest-physical address unless -V is given: all of\n"
+		 "them, or, if some have no place there, none. Code that is written takes\n"
+		 "effect at once. The guest goes on meanwhile, unless --pause is given.",
 	.opts = (const struct opt[]){
 		OPT_VIRTUAL,
 		OPT_PLACE,

@@ -14,6 +14,7 @@
 
 #define PATIENCE_NS UINT64_C(15000000000)
 #define OUTPUT_SIZE 2048
+#define RESET_VECTOR 0xfffffff0u
 
 /* One QEMU that is tried out. */
 struct trial {
@@ -115,10 +116,10 @@ static const char *look(struct scry_vm *vm)
 {
 	struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_CPUID };
 	struct scry_regs regs;
-	uint64_t reset_vector;
+	uint64_t code;
 
-	if (scry_regs_get(vm, 0, &regs) < 0 || scry_read_phys_u64(vm, 0xfffffff0, &reset_vector) < 0 ||
-	    scry_subscribe(vm, &sub) < 0)
+	if (scry_regs_get(vm, 0, &regs) < 0 || scry_subscribe(vm, &sub) < 0 ||
+	    scry_read_phys_u64(vm, RESET_VECTOR, &code) < 0)
 		return scry_errmsg();
 	return NULL;
 }
@@ -135,7 +136,8 @@ static bool report(struct findings *f, struct trial *t, const char *what)
 		if (works)
 			finding(f, FINDING_OK, what, NULL, "its VMs can be looked into (TCG)");
 		else
-			finding(f, FINDING_BAD, what, NULL, "the agent runs in it, but: %s", failure);
+			finding(f, FINDING_BAD, what, NULL, "the agent runs in it, but: %s",
+				failure);
 		scry_close(vm);
 	} else if (!child_ended(&t->child)) {
 		finding(f, FINDING_BAD, what, NULL, "the agent did not answer: %s", scry_errmsg());

@@ -95,8 +95,8 @@ static void print_json_details(const struct scry_event *e)
 		       e->cr.new_value);
 		break;
 	case SCRY_EVENT_CPUID:
-		printf(", \"leaf\": \"0x%" PRIx32 "\", \"subleaf\": \"0x%" PRIx32 "\", \"eax\": \"0x%"
-		       PRIx32 "\", \"ebx\": \"0x%" PRIx32 "\", \"ecx\": \"0x%" PRIx32
+		printf(", \"leaf\": \"0x%" PRIx32 "\", \"subleaf\": \"0x%" PRIx32 "\", "
+		       "\"eax\": \"0x%" PRIx32 "\", \"ebx\": \"0x%" PRIx32 "\", \"ecx\": \"0x%" PRIx32
 		       "\", \"edx\": \"0x%" PRIx32 "\"", e->cpuid.leaf, e->cpuid.subleaf,
 		       e->cpuid.eax, e->cpuid.ebx, e->cpuid.ecx, e->cpuid.edx);
 		break;

@@ -110,7 +110,8 @@ static void summary_rows(const struct trace *t, double seconds, struct libscols_
 				continue;
 			snprintf(number, sizeof(number), "%u", vcpu);
 			snprintf(count, sizeof(count), "%" PRIu64, t->count[kind][vcpu]);
-			snprintf(rate, sizeof(rate), "%.1f", (double)t->count[kind][vcpu] / seconds);
+			snprintf(rate, sizeof(rate), "%.1f",
+				 (double)t->count[kind][vcpu] / seconds);
 			table_row(table, shown_name(kind), number, count, rate);
 		}
 	}

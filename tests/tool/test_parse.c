@@ -24,9 +24,10 @@ static void assert_size(const char *text, uint64_t want)
 
 static void test_sizes(void **state)
 {
-	static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "0x", "x", "1x", "1kk", "kk", "k",
-					   "1.5k", "0x10000000000000000", "18446744073709551616",
-					   "16777216T", "1KiB", "0xg" };
+	static const char *const bad[] = {
+		"", "-1", "+1", " 1", "1 ", "0x", "x", "1x", "1kk", "kk", "k", "1.5k",
+		"0x10000000000000000", "18446744073709551616", "16777216T", "1KiB", "0xg",
+	};
 	uint64_t value;
 
 	(void)state;
@@ -49,7 +50,9 @@ static void test_sizes(void **state)
 
 static void test_seconds(void **state)
 {
-	static const char *const bad[] = { "", "0", "-1", "1s", "1e3", "nan", "inf", "1.2.3", "99999999" };
+	static const char *const bad[] = {
+		"", "0", "-1", "1s", "1e3", "nan", "inf", "1.2.3", "99999999",
+	};
 	unsigned ms;
 
 	(void)state;
@@ -63,7 +66,9 @@ static void test_seconds(void **state)
 
 static void test_hex_bytes(void **state)
 {
-	static const char *const bad[] = { "", "0x", "9", "901", "9 0", "xy", "90-c3", " " };
+	static const char *const bad[] = {
+		"", "0x", "9", "901", "9 0", "xy", "90-c3", " ",
+	};
 	static const char *const good[] = { "90c3", "90 C3", "0x90c3", "90:c3", " 90\tc3\n" };
 	uint8_t bytes[16];
 	size_t count;
@@ -91,9 +96,11 @@ static void test_format_size(void **state)
 
 static void test_events(void **state)
 {
-	static const char *const bad[] = { "", "cr", "cr1", "cr3:1", "cpuid:", "cpuid:x", "cpuid:1.",
-					   "cpuid:.1", "cpuid:0x100000000", "msr:", "wrmsr:nosuch",
-					   "rdmsr:-1", "int", "int3:", "cpuids", "wrmsr:0x1:2" };
+	static const char *const bad[] = {
+		"", "cr", "cr1", "cr3:1", "cpuid:", "cpuid:x", "cpuid:1.", "cpuid:.1",
+		"cpuid:0x100000000", "msr:", "wrmsr:nosuch", "rdmsr:-1", "int", "int3:",
+		"cpuids", "wrmsr:0x1:2",
+	};
 	struct scry_subscription subs[2];
 
 	(void)state;
@@ -136,8 +143,10 @@ static void test_msrs(void **state)
 
 static void test_reg_fields(void **state)
 {
-	static const char *const bad[] = { "", "rxx", "rax.base", "fs.", "fs.foo", "gdtr.attr", ".base",
-					   "averyveryverylongname", "RAX" };
+	static const char *const bad[] = {
+		"", "rxx", "rax.base", "fs.", "fs.foo", "gdtr.attr", ".base",
+		"averyveryverylongname", "RAX",
+	};
 	struct scry_regs regs = { 0 };
 	struct reg_field field;
 

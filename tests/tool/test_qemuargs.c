@@ -48,7 +48,9 @@ static void test_ram(void **state)
 
 static void test_bad_ram(void **state)
 {
-	static const char *const bad[] = { "-m x", "-m 1X", "-m -5", "-m 1Gb", "-m nan", "-m 99999999999G" };
+	static const char *const bad[] = {
+		"-m x", "-m 1X", "-m -5", "-m 1Gb", "-m nan", "-m 99999999999G",
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

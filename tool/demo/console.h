@@ -22,7 +22,7 @@
 struct console {
 	char line[CONSOLE_LINE];	/* being received */
 	size_t len;
-	char kept[CONSOLE_KEPT][CONSOLE_LINE];	/* the last ones; kept[lines % KEPT] is the oldest */
+	char kept[CONSOLE_KEPT][CONSOLE_LINE];	/* the last; [lines % KEPT] is the oldest */
 	unsigned lines;
 
 	char banner[CONSOLE_LINE];	/* "Linux version ..." or "" */

@@ -51,7 +51,9 @@ int demo_start(struct demo *d);		/* QEMU runs */
 int demo_attach(struct demo *d);	/* d->vm is open */
 void demo_detach(struct demo *d);
 void demo_end(struct demo *d);		/* QEMU has ended, nothing is left behind */
-int demo_subscribe(struct demo *d, const struct scry_subscription *sub);	/* its number, or < 0 */
+
+/* Its number, or < 0 with the reason said. */
+int demo_subscribe(struct demo *d, const struct scry_subscription *sub);
 
 /*
  * Take events and console lines until done() says so, which it must within ms;

@@ -158,6 +158,7 @@ int demo_figures(struct demo *d)
 	show("copying all guest RAM to a buffer       %10s/s",
 	     format_size(size, sizeof(size), (uint64_t)speed));
 	show("attaching, after the last was killed    %10.1f ms at most", d->attach_ms);
-	show("all of this demo                        %10.1f s", (double)(now_ns() - d->began) / 1e9);
+	show("all of this demo                        %10.1f s",
+	     (double)(now_ns() - d->began) / 1e9);
 	return 0;
 }

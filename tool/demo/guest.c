@@ -34,8 +34,8 @@ static int choose_name(struct demo *d)
 static void add_words(struct words *w, const struct demo *d, const char *agent)
 {
 	static const char *const fixed[] = {
-		"-accel", "tcg", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
-		"-append", "console=ttyS0 panic=-1 scry.mode=demo", NULL,
+		"-accel", "tcg", "-nodefaults", "-no-reboot", "-display", "none",
+		"-serial", "stdio", "-append", "console=ttyS0 panic=-1 scry.mode=demo", NULL,
 	};
 
 	words_add(w, d->qemu);

@@ -90,13 +90,15 @@ int demo_kill(struct demo *d)
 		if (kill_one(d, &events))
 			return EXIT_FAILURE;
 	d->events += events;
-	show("%d times: 'scry trace' started, and killed with SIGKILL while events streamed", KILLS);
+	show("%d times: 'scry trace' started, and killed with SIGKILL while events streamed",
+	     KILLS);
 	d->mark = d->console.ticks;
 	if (demo_wait(d, has_gone_on, PATIENCE_MS, "the guest did not go on"))
 		return EXIT_FAILURE;
 	if (d->console.bad_sums)
 		return fail("the guest's checksum was wrong %u times", d->console.bad_sums);
-	show("guest: tick %" PRIu64 " to tick %" PRIu64 ", every checksum OK", first, d->console.tick);
+	show("guest: tick %" PRIu64 " to tick %" PRIu64 ", every checksum OK", first,
+	     d->console.tick);
 	show_ok("the guest went on undisturbed; the next client was in after %.1f ms at most",
 		d->attach_ms);
 	return 0;

@@ -66,8 +66,8 @@ int demo_stream(struct demo *d)
 	d->live = false;
 	show_live_end();
 	seconds = (double)(now_ns() - d->step_began) / 1e9;
-	show_ok("%" PRIu64 " events in %.1f s, each answered while its vCPU waited:", d->step_events,
-		seconds);
+	show_ok("%" PRIu64 " events in %.1f s, each answered while its vCPU waited:",
+		d->step_events, seconds);
 	for (enum shown_kind kind = 0; kind < SHOWN_COUNT; kind++)
 		if (d->counts[kind])
 			show("%-6s %8" PRIu64 "  %8.1f per second", shown_name(kind),
@@ -180,6 +180,6 @@ int demo_deny(struct demo *d)
 		return fail_lib();
 	if (await_wrmsr(d, wrmsr_worked, "afterwards", "the guest's writes did not come back"))
 		return EXIT_FAILURE;
-	show_ok("its WRMSR raised #GP as long as we said so, and the guest took it as a processor's");
+	show_ok("its WRMSR raised #GP as long as we said so; the guest took it as its processor's");
 	return 0;
 }
