@@ -7,7 +7,7 @@
 /* Another process that answers by the means of the agent's slots, and does nothing else. */
 struct pingpong;
 
-#define PINGPONG_BATCH 1000	/* round trips a sample */
+#define PINGPONG_BATCH 500	/* round trips a sample */
 
 struct pingpong *pingpong_start(void);		/* NULL after a message */
 void pingpong_stop(struct pingpong *p);
