@@ -96,9 +96,10 @@ static void print_json_details(const struct scry_event *e)
 		break;
 	case SCRY_EVENT_CPUID:
 		printf(", \"leaf\": \"0x%" PRIx32 "\", \"subleaf\": \"0x%" PRIx32 "\", "
-		       "\"eax\": \"0x%" PRIx32 "\", \"ebx\": \"0x%" PRIx32 "\", \"ecx\": \"0x%" PRIx32
-		       "\", \"edx\": \"0x%" PRIx32 "\"", e->cpuid.leaf, e->cpuid.subleaf,
-		       e->cpuid.eax, e->cpuid.ebx, e->cpuid.ecx, e->cpuid.edx);
+		       "\"eax\": \"0x%" PRIx32 "\", \"ebx\": \"0x%" PRIx32 "\", "
+		       "\"ecx\": \"0x%" PRIx32 "\", \"edx\": \"0x%" PRIx32 "\"",
+		       e->cpuid.leaf, e->cpuid.subleaf, e->cpuid.eax, e->cpuid.ebx, e->cpuid.ecx,
+		       e->cpuid.edx);
 		break;
 	case SCRY_EVENT_MSR_READ:
 	case SCRY_EVENT_MSR_WRITE:
