@@ -60,8 +60,10 @@ static int start_loop(struct scry_vm *vm)
 	if (scry_read_phys(vm, FIELD(sequence), &sequence, sizeof(sequence)) < 0)
 		return bench_fail("%s", scry_errmsg());
 	sequence++;
-	if (put(vm, FIELD(op), &op, sizeof(op)) || put(vm, FIELD(repeat), &repeat, sizeof(repeat)) ||
-	    put(vm, FIELD(op_count), &one, sizeof(one)) || put(vm, FIELD(stop), &none, sizeof(none)))
+	if (put(vm, FIELD(op), &op, sizeof(op)) ||
+	    put(vm, FIELD(repeat), &repeat, sizeof(repeat)) ||
+	    put(vm, FIELD(op_count), &one, sizeof(one)) ||
+	    put(vm, FIELD(stop), &none, sizeof(none)))
 		return -1;
 	return put(vm, FIELD(sequence), &sequence, sizeof(sequence));
 }
@@ -76,7 +78,8 @@ static int stop_loop(struct scry_vm *vm)
 static int subscribe(struct scry_vm *vm, uint32_t leaf)
 {
 	const struct scry_subscription sub = {
-		.sz = sizeof(sub), .kind = SCRY_EVENT_CPUID, .cpuid = { .use_leaf = 1, .leaf = leaf },
+		.sz = sizeof(sub), .kind = SCRY_EVENT_CPUID,
+		.cpuid = { .use_leaf = 1, .leaf = leaf },
 	};
 	int ret = scry_subscribe(vm, &sub);
 

@@ -112,7 +112,7 @@ void bench_print(const struct bench *b, const struct figure *f)
 		       "\"ratio\": %.3f, \"runs\": %d}\n", f->name, f->value, f->unit, f->bound,
 		       f->ratio, f->runs);
 	else
-		printf("%-26s %9.4g %-5s bound %9.4g   ratio %5.2f   %s\n", f->name, f->value, f->unit,
-		       f->bound, f->ratio, verdict(b, f, text, sizeof(text)));
+		printf("%-26s %9.4g %-5s bound %9.4g   ratio %5.2f   %s\n", f->name, f->value,
+		       f->unit, f->bound, f->ratio, verdict(b, f, text, sizeof(text)));
 	fflush(stdout);
 }

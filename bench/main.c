@@ -13,7 +13,8 @@ static const struct {
 	const char *text;
 } benches[] = {
 	{ "read8.phys.hot", bench_read_phys, 1.5, 0, "8 bytes of one page; bound: a plain load" },
-	{ "read8.phys.random", bench_read_phys, 1.2, 0, "8 bytes anywhere in RAM; bound: a plain load" },
+	{ "read8.phys.random", bench_read_phys, 1.2, 0,
+	  "8 bytes anywhere in RAM; bound: a plain load" },
 	{ "read8.virt.hot", bench_read_virt, 1.5, 0,
 	  "8 bytes of one page, virtual; bound: a table lookup by hand" },
 	{ "read8.virt.random", bench_read_virt, 1.5, 0,
@@ -37,7 +38,8 @@ static void usage(FILE *to)
 	fprintf(to, "usage: scry-bench [--json] URI [NAME...]\n"
 		    "       scry-bench [--json] --cpu WITH WITHOUT\n\n"
 		    "Measure scry's hot paths on the VM that URI names, each beside its bound.\n"
-		    "--cpu: CPU seconds of shell command WITH beside those of WITHOUT (agent.idle).\n\n");
+		    "--cpu: CPU seconds of shell command WITH beside those of WITHOUT "
+		    "(agent.idle).\n\n");
 	for (size_t i = 0; i < COUNT; i++)
 		fprintf(to, "  %-26s %s\n", benches[i].name, benches[i].text);
 }

@@ -66,7 +66,8 @@ static double chain_by_load(void *arg)
 
 	for (int r = 0; r < w->addresses.rounds; r++)
 		for (size_t i = 0; i < w->addresses.count; i++)
-			value = *(const volatile uint64_t *)(base + w->addresses.at[i] + (value & zero));
+			value = *(const volatile uint64_t *)(base + w->addresses.at[i] +
+							     (value & zero));
 	hidden(value);
 	return addresses_ns(&w->addresses, start);
 }

@@ -66,8 +66,8 @@ struct pingpong *pingpong_start(void)
 		bench_fail("out of memory");
 		return NULL;
 	}
-	p->slot = mmap(NULL, sizeof(*p->slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		       0);
+	p->slot = mmap(NULL, sizeof(*p->slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
 	p->pid = p->slot == MAP_FAILED ? -1 : fork();
 	if (!p->pid)
 		answer_for_ever(p->slot);

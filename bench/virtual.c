@@ -162,8 +162,8 @@ static double translate_by_hand(void *arg)
 
 	for (int r = 0; r < w->addresses.rounds; r++)
 		for (size_t i = 0; i < w->addresses.count; i++)
-			if (walk_by_hand(w->space.ram.base, w->root, w->addresses.at[i] + (gpa & zero),
-					 &gpa))
+			if (walk_by_hand(w->space.ram.base, w->root,
+					 w->addresses.at[i] + (gpa & zero), &gpa))
 				return bench_fail("a page is gone");
 	hidden(gpa);
 	return addresses_ns(&w->addresses, start);

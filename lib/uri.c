@@ -35,5 +35,6 @@ int scry_uri_parse(const char *uri, const struct scry_driver **driver, const cha
 		return 0;
 	}
 	return scry_fail(SCRY_E_INVAL, "'%.*s' is no driver of this libscry: use qemu:NAME, "
-			 "qemu:PID or qemu:/path/agent.sock", (int)(scheme < 64 ? scheme : 64), uri);
+			 "qemu:PID or qemu:/path/agent.sock", (int)(scheme < 64 ? scheme : 64),
+			 uri);
 }

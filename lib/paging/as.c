@@ -17,8 +17,8 @@ int scry_as_open(struct scry_vm *vm, uint64_t root, const struct scry_as_opts *o
 
 	*as = NULL;
 	if (!opts || opts->sz < sizeof(*opts) || (unsigned)opts->mode > SCRY_PAGING_5LEVEL)
-		return scry_fail(SCRY_E_INVAL, "scry_as_open() needs a struct scry_as_opts with its "
-				 "sz and a paging mode");
+		return scry_fail(SCRY_E_INVAL, "scry_as_open() needs a struct scry_as_opts with "
+				 "its sz and a paging mode");
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return scry_fail(SCRY_E_NOMEM, "out of memory for an address space");

@@ -31,7 +31,8 @@ static int check_end(const struct scry_as *as, uint64_t gva, size_t len)
 			 (unsigned long long)as->root);
 }
 
-static int read_piece(struct scry_as *as, uint64_t gva, unsigned char *buf, size_t len, size_t *done)
+static int read_piece(struct scry_as *as, uint64_t gva, unsigned char *buf, size_t len,
+		      size_t *done)
 {
 	struct scry_page page;
 	size_t left;

@@ -230,8 +230,8 @@ int scry_find_page(struct scry_as *as, uint64_t gva, struct scry_page *page)
 	ret = check_alive(as);
 	if (ret < 0)
 		return ret;
-	return scry_fail(SCRY_E_NOTMAPPED, "virtual address 0x%llx is not mapped under root 0x%llx: "
-			 "%s", (unsigned long long)gva, (unsigned long long)as->root,
+	return scry_fail(SCRY_E_NOTMAPPED, "virtual address 0x%llx is not mapped under root "
+			 "0x%llx: %s", (unsigned long long)gva, (unsigned long long)as->root,
 			 scry_walk_fault_text(fault));
 }
 

@@ -74,7 +74,7 @@ static bool reserved_bit_set(const struct reference_space *space, int level, uin
 	switch (space->mode) {
 	case SCRY_PAGING_32BIT:		/* table 4-4 */
 		return page && level == 2 && bit(entry, 21);
-	case SCRY_PAGING_PAE:		/* tables 4-8 to 4-11, but for a PDPTE's bit 5: see walk.c */
+	case SCRY_PAGING_PAE:		/* tables 4-8 to 4-11; a PDPTE's bit 5: see walk.c */
 		if (level == 3)
 			return field(entry, 2, 1) || field(entry, 8, 6) || field(entry, 63, 52);
 		if (field(entry, 62, 52) || (bit(entry, 63) && !space->nxe))
@@ -132,7 +132,8 @@ static bool step(const struct reference_space *space, int level, uint64_t *table
 {
 	int low = index_low(space, level);
 	int size = entry_size(space);
-	uint64_t at = *table + field(w->gva, low + index_bits(space, level) - 1, low) * (uint64_t)size;
+	uint64_t index = field(w->gva, low + index_bits(space, level) - 1, low);
+	uint64_t at = *table + index * (uint64_t)size;
 	uint64_t entry = 0;
 
 	if (at >= space->size || space->size - at < (uint64_t)size) {

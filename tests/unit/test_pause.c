@@ -198,7 +198,8 @@ static void register_names(void **state)
 		assert_int_equal(scry_reg_find(scry_reg_name(i)), i);
 		assert_int_equal(!ref, i >= SCRY_REG_ES && i <= SCRY_REG_TR);
 		if (ref) {
-			assert_in_range((uintptr_t)ref, (uintptr_t)&regs, (uintptr_t)(&regs + 1) - 8);
+			assert_in_range((uintptr_t)ref, (uintptr_t)&regs,
+					(uintptr_t)(&regs + 1) - 8);
 			*ref = 1000u + (unsigned)i;
 		}
 	}

@@ -75,7 +75,8 @@ static void bits32_pse(void **state)
 	entry_set32(pde_of(root, GVA), MIB4 | PTE_PWU | PTE_PS | PTE_D);
 	expect_page(as, GVA, MIB4 + (GVA & (MIB4 - 1)), MIB4, WU | SCRY_PAGE_DIRTY, 0);
 	/* PSE-36: bits 20:13 are bits 39:32 of the frame; 12 is PAT. */
-	entry_set32(pde_of(root, GVA), 0xa5u << 13 | 0xffc00000u | BIT(12) | PTE_P | PTE_PS | PTE_G);
+	entry_set32(pde_of(root, GVA),
+		    0xa5u << 13 | 0xffc00000u | BIT(12) | PTE_P | PTE_PS | PTE_G);
 	expect_page(as, GVA, UINT64_C(0xa5ffc00000) + (GVA & (MIB4 - 1)), MIB4, SCRY_PAGE_GLOBAL,
 		    0);
 	entry_set32(pde_of(root, GVA), MIB4 | BIT(21) | PTE_PWU | PTE_PS);

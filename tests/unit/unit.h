@@ -55,7 +55,7 @@ struct fake {
 	int opens, closes, maps, reads, writes;
 	int running[FAKE_VCPUS];
 	int clocks_stopped;
-	_Atomic int misused;		/* stop of a stopped vCPU, registers of a running one, ... */
+	_Atomic int misused;		/* stop of a stopped vCPU, registers of a running one */
 	size_t log_len;
 	char log[4096];			/* "s0 s1 c1 g0 ..." */
 };

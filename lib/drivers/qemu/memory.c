@@ -32,7 +32,8 @@ void qemu_choose_access(struct scry_vm *vm)
 	if (vm->pid > 0 && map->count) {
 		const struct scry_mapped_region *first = map->region;
 
-		q->can_peek = peek(q, &(struct scry_piece){ first, first->region.gpa, &byte, 1 }, 1);
+		q->can_peek = peek(q, &(struct scry_piece){ first, first->region.gpa, &byte, 1 },
+				   1);
 	}
 	if (map->ram.size) {
 		vm->ram_access = SCRY_RAM_MAPPED;
