@@ -102,7 +102,8 @@ int scry_reply_action(struct scry_vm *vm, const struct scry_event *event, enum s
 }
 
 /* Send the answer; one that is refused must not leave the vCPU waiting for ever. */
-static int answer(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply)
+static int answer(struct scry_vm *vm, const struct scry_event *event,
+		  const struct scry_reply *reply)
 {
 	int ret = scry_reply(vm, event, reply);
 

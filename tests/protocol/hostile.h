@@ -19,7 +19,7 @@
  * within the time-out, with no descriptor left over; the sanitizers look for
  * the rest.
  */
-#define TIMEOUT_MS 100
+#define TIMEOUT_MS 500
 
 /* A test's VM, with the endpoint behind it. */
 struct hostile {

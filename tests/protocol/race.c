@@ -79,7 +79,8 @@ static uint64_t rax_of(uint64_t sequence)
 /* The vCPU refuses the answer that sets this bit of CR4. */
 #define BAD_CR4 UINT64_C(0x80000000)
 
-static int on_reply(struct guest *g, const struct slot_command *command, struct scry_agent_slot *mem)
+static int on_reply(struct guest *g, const struct slot_command *command,
+		    struct scry_agent_slot *mem)
 {
 	if (command->set & SCRY_REG_BIT(SCRY_REG_CR4)) {
 		check(mem->regs.cr4 == BAD_CR4, "another CR4 than sent");

@@ -25,8 +25,8 @@ static int connect_failed(const char *path)
 	switch (why) {
 	case ENOENT:
 	case ENOTDIR:
-		return scry_fail(SCRY_E_NOTFOUND, "no VM listens at %s: start one with scry run, or "
-				 "see scry list", path);
+		return scry_fail(SCRY_E_NOTFOUND, "no VM listens at %s: start one with scry run, "
+				 "or see scry list", path);
 	case ECONNREFUSED:
 		if (known && !S_ISSOCK(st.st_mode))
 			return not_ours(path);
@@ -35,8 +35,8 @@ static int connect_failed(const char *path)
 	case EACCES:
 	case EPERM:
 		if (known)
-			return scry_fail(SCRY_E_PERM, "no permission on %s: be the user who runs this "
-					 "QEMU (number %u), or root", path, (unsigned)st.st_uid);
+			return scry_fail(SCRY_E_PERM, "no permission on %s: be the user who runs "
+					 "this QEMU (number %u), or root", path, (unsigned)st.st_uid);
 		return scry_fail(SCRY_E_PERM, "no permission to look for %s: be the user who runs "
 				 "this QEMU, or root", path);
 	case EAGAIN:
@@ -228,8 +228,8 @@ static int check_welcome(struct scry_agent_welcome *w, size_t len, enum scry_age
 		return scry_fail(SCRY_E_PROTOCOL, "what answers there is not a scry agent");
 	if (w->version != SCRY_AGENT_VERSION)
 		return scry_fail(SCRY_E_VERSION, "the VM's agent is of scry %s (protocol %u), this "
-				 "library of scry " SCRY_VERSION " (protocol %u): restart the VM with "
-				 "this agent", w->build, w->version, SCRY_AGENT_VERSION);
+				 "library of scry " SCRY_VERSION " (protocol %u): restart the VM "
+				 "with this agent", w->build, w->version, SCRY_AGENT_VERSION);
 	if (len != sizeof(*w))
 		return scry_fail(SCRY_E_PROTOCOL, "the agent sent a malformed welcome");
 	if (!w->vcpus || w->vcpus > SCRY_AGENT_VCPUS)

@@ -31,7 +31,8 @@ int qemu_subscribe(struct scry_vm *vm, const struct scry_subscription *sub)
 
 int qemu_unsubscribe(struct scry_vm *vm, int subscription)
 {
-	return qemu_request_value(qemu_of(vm), SCRY_AGENT_UNSUBSCRIBE, (uint64_t)subscription, NULL);
+	return qemu_request_value(qemu_of(vm), SCRY_AGENT_UNSUBSCRIBE, (uint64_t)subscription,
+				  NULL);
 }
 
 static bool is_sane(const struct scry_event *e)
@@ -108,7 +109,7 @@ static void set_sleep(struct qemu_vm *q, enum scry_agent_sleep how)
 	if (q->sleep == how)
 		return;
 	q->sleep = how;
-	/* Sequentially consistent: we see an event that was there before, or the agent sees this. */
+	/* Sequentially consistent: we see an event that came before, or the agent sees this. */
 	atomic_store(&q->shared->sleep, how);
 }
 
@@ -190,7 +191,8 @@ int qemu_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, i
 
 static int make_epoll(struct qemu_vm *q)
 {
-	struct epoll_event bell = { .events = EPOLLIN | EPOLLET }, hangup = { .events = EPOLLRDHUP };
+	struct epoll_event bell = { .events = EPOLLIN | EPOLLET };
+	struct epoll_event hangup = { .events = EPOLLRDHUP };
 	int fd = epoll_create1(EPOLL_CLOEXEC);
 
 	if (fd < 0)

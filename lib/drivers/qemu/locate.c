@@ -47,7 +47,8 @@ int qemu_each_socket(int (*fn)(const char *path, const char *name, void *opaque)
 		return 0;
 	if (!d)
 		return scry_fail(errno == EACCES ? SCRY_E_PERM : SCRY_E_IO,
-				 "cannot look into the runtime folder %s: %s", dir, strerror(errno));
+				 "cannot look into the runtime folder %s: %s", dir,
+				 strerror(errno));
 	while (!ret && (e = readdir(d))) {
 		size_t len = strlen(e->d_name);
 
@@ -117,9 +118,10 @@ static int not_found(const char *address)
 
 	qemu_each_socket(add_name, &list);
 	if (!list.text[0])
-		return scry_fail(SCRY_E_NOTFOUND, "there is no VM '%.64s', and none runs with a scry "
-				 "agent for this user: start one with scry run", address);
-	return scry_fail(SCRY_E_NOTFOUND, "there is no VM '%.64s'; there is: %s", address, list.text);
+		return scry_fail(SCRY_E_NOTFOUND, "there is no VM '%.64s', and none runs with a "
+				 "scry agent for this user: start one with scry run", address);
+	return scry_fail(SCRY_E_NOTFOUND, "there is no VM '%.64s'; there is: %s", address,
+			 list.text);
 }
 
 int qemu_locate(const char *address, char *path, size_t size)

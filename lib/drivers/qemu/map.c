@@ -66,7 +66,8 @@ static int check_region(const struct scry_agent_region *r, uint64_t floor, int f
 	return 0;
 }
 
-static int publish(struct qemu_vm *q, const struct scry_agent_map *map, const struct qemu_call *call)
+static int publish(struct qemu_vm *q, const struct scry_agent_map *map,
+		   const struct qemu_call *call)
 {
 	struct scry_mapped_region regions[SCRY_AGENT_REGIONS] = { 0 };
 	uint64_t floor = 0;
@@ -97,7 +98,8 @@ int qemu_map(struct scry_vm *vm)
 	struct qemu_vm *q = qemu_of(vm);
 	struct scry_agent_map map;
 	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
-				  .reply = &map, .reply_min = offsetof(struct scry_agent_map, region),
+				  .reply = &map,
+				  .reply_min = offsetof(struct scry_agent_map, region),
 				  .reply_max = sizeof(map) };
 	ssize_t len = qemu_request(q, &call);
 	int ret;

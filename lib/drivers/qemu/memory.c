@@ -52,7 +52,8 @@ void qemu_choose_access(struct scry_vm *vm)
 
 static int read_chunk(struct qemu_vm *q, uint64_t gpa, void *buf, size_t len)
 {
-	struct scry_agent_memory request = { .header.type = SCRY_AGENT_READ, .gpa = gpa, .len = len };
+	struct scry_agent_memory request = { .header.type = SCRY_AGENT_READ, .gpa = gpa,
+					     .len = len };
 	union {
 		struct scry_agent_memory head;
 		uint8_t bytes[sizeof(struct scry_agent_memory) + SCRY_AGENT_CHUNK];

@@ -40,8 +40,8 @@ int qemu_ended(struct qemu_vm *q)
 	if (why == SCRY_E_GONE)
 		return scry_fail(SCRY_E_GONE, "the agent of VM %s has hung up: open it again",
 				 q->vm->name);
-	return scry_fail(SCRY_E_GONE, "the connection to VM %s was given up after an earlier failure "
-			 "(%s): open it again", q->vm->name, scry_strerror(why));
+	return scry_fail(SCRY_E_GONE, "the connection to VM %s was given up after an earlier "
+			 "failure (%s): open it again", q->vm->name, scry_strerror(why));
 }
 
 bool qemu_hung_up(struct qemu_vm *q)

@@ -31,7 +31,7 @@ struct qemu_vm {
 	pthread_mutex_t socket_lock;	/* one request at a time; also `epoll` */
 	_Atomic int ended;		/* SCRY_E_* that ended the connection, or 0 */
 	bool can_peek;			/* process_vm_readv() on QEMU is permitted */
-	uint32_t sleep;			/* shared->sleep, which only the event thread writes */
+	uint32_t sleep;			/* shared->sleep; the event thread's */
 	unsigned first;			/* vCPU whose event is looked for first */
 	struct scry_agent_shared *shared;
 	size_t shared_size;

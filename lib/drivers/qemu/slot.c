@@ -115,7 +115,9 @@ struct scry_agent_slot *qemu_slot_take(struct scry_vm *vm, unsigned vcpu, int *e
 void qemu_slot_post(struct scry_agent_slot *slot, enum scry_agent_op op)
 {
 	slot->op = op;
-	atomic_store(&slot->command, atomic_load_explicit(&slot->command, memory_order_relaxed) + 1);
+	/* The only writer is whoever holds the slot. */
+	atomic_store(&slot->command,
+		     atomic_load_explicit(&slot->command, memory_order_relaxed) + 1);
 	if (atomic_load(&slot->vcpu_sleeps))
 		scry_futex_wake(&slot->command);
 }
