@@ -22,14 +22,14 @@ fail() {
 }
 skip() { echo "skip $1: $2"; }
 
-# Run a check: `check NAME COMMAND...`; its output is shown if it fails.
+# check NAME COMMAND...: what it prints is shown if it fails.
 check() {
-	local name=$1 out
+	local name=$1
 	shift
-	if out=$("$@" 2>&1); then
+	if "$@" >"$work/check" 2>&1; then
 		ok "$name"
 	else
-		fail "$name" "$(echo "$out" | tail -n 3 | tr '\n' ' ')"
+		fail "$name" "$(tail -n 3 "$work/check" | tr '\n' ' ')"
 	fi
 }
 
@@ -83,11 +83,15 @@ guest_start_private() {
 	eval "guest_in_$name=$guest_in"
 }
 
-# Linux with the test's own init in a mode (see tests/guest/linux).
-linux_start() {
-	local name=$1 version=$2 smp=$3 memory=$4 mode=$5
-	shift 5
-	guest_start "$name" "$version" "$smp" "$memory" -kernel "$kernel" -initrd "$SCRY_INITRD" \
+# linux_start NAME VERSION SMP MEMORY MODE [QEMU ARGUMENTS...]: Linux with the
+# tests' own init in a mode (see tests/guest/linux); and with RAM that is QEMU's own.
+linux_start() { linux_start_by guest_start "$@"; }
+linux_start_private() { linux_start_by guest_start_private "$@"; }
+
+linux_start_by() {
+	local start=$1 name=$2 version=$3 smp=$4 memory=$5 mode=$6
+	shift 6
+	"$start" "$name" "$version" "$smp" "$memory" -kernel "$kernel" -initrd "$SCRY_INITRD" \
 		-append "console=ttyS0 quiet panic=-1 scry.mode=$mode" "$@"
 	guest_wait "$name" "guest: ready" 60
 }
@@ -125,16 +129,17 @@ guest_ask() {
 		sed -n "s/^.*guest: $command: //p" | tail -n 1
 }
 
-# Its QEMU ends within SECONDS; prints the exit status.
+# guest_status NAME SECONDS: its QEMU ends within that time; sets `status` to
+# its exit status.
 guest_status() {
-	local pid end=$((SECONDS + $2)) status=0
+	local pid end=$((SECONDS + $2))
 	pid=$(guest_pid "$1")
+	status=0
 	while guest_alive "$1"; do
 		[ $SECONDS -lt $end ] || return 1
 		sleep 0.05
 	done
-	wait "$pid" || status=$?
-	echo $status
+	wait "$pid" 2>/dev/null || status=$?
 }
 
 guest_stop() {

@@ -170,6 +170,7 @@ static void on_hang_up(struct endpoint *e)
 {
 	struct round *r = e->opaque;
 
+	check(atomic_load(&r->dead), "a hang-up that nobody asked for");
 	for (unsigned i = 0; i < VCPUS; i++) {
 		atomic_store(&r->guest[i].slot.released, true);
 		slot_poke(&r->guest[i].slot);
@@ -357,6 +358,7 @@ static void start_guests(struct round *r, unsigned *seed)
 /* Cut the connection, and wait until the agent's end has left the slots. */
 static void hang_up(struct round *r)
 {
+	/* The hang-up handler looks at `dead` first, and so sees the slots as they are. */
 	atomic_store(&r->dead, true);
 	shutdown(qemu_of(r->client.vm)->socket, SHUT_RDWR);
 	while (!atomic_load(&r->released))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,20 @@ static void do_call(const char *line, const char *arg)
 	tell("%s: %d", line, sum);
 }
 
+/* Call it until it returns something else, at most 20 seconds. */
+static void do_callwait(const char *line, const char *arg)
+{
+	double end = seconds() + 20;
+	int value = 42;
+
+	(void)arg;
+	tell("calling");
+	while (code && value == 42 && seconds() < end)
+		for (int i = 0; i < 1000 && value == 42; i++)
+			value = ((int (*)(void))(void *)code)();
+	tell("%s: %d", line, value);
+}
+
 static void do_cpuid(const char *line, const char *arg)
 {
 	struct cpuid r = cpuid((uint32_t)strtoul(arg, NULL, 0), 0);
@@ -112,6 +127,26 @@ static void do_wrmsr(const char *line, const char *arg)
 		tell("%s: ok", line);
 }
 
+static void do_switches(const char *line, const char *arg)
+{
+	switch_processes((unsigned)strtoul(arg, NULL, 0));
+	tell("%s: done", line);
+}
+
+/* The address of a kernel symbol. */
+static void do_symbol(const char *line, const char *arg)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	char one[256], address[32], name[200];
+	bool found = false;
+
+	while (f && !found && fgets(one, sizeof(one), f))
+		found = sscanf(one, "%31s %*s %199s", address, name) == 2 && !strcmp(name, arg + 1);
+	if (f)
+		fclose(f);
+	tell("%s: %s", line, found ? address : "none");
+}
+
 static void do_time(const char *line, const char *arg)
 {
 	(void)arg;
@@ -150,6 +185,7 @@ static const struct {
 	{ "touch", do_touch }, { "peek", do_peek },   { "code", do_code },   { "call", do_call },
 	{ "cpuid", do_cpuid }, { "cpuids", do_cpuids }, { "int3s", do_int3s }, { "rdmsr", do_rdmsr },
 	{ "wrmsr", do_wrmsr }, { "time", do_time },   { "iomem", do_iomem }, { "off", do_off },
+	{ "callwait", do_callwait }, { "switches", do_switches }, { "symbol", do_symbol },
 };
 
 void command_run(char *line)

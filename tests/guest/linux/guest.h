@@ -28,6 +28,7 @@ void pin(int cpu);
 void raise_int3(unsigned count);	/* SIGTRAP is ignored by skipping it */
 uint64_t work_sum(unsigned rounds);	/* of a fixed computation */
 void fork_some(unsigned count);		/* processes that end at once: CR3 writes */
+void switch_processes(unsigned count);	/* twice as often, on vCPU 0: CR3 writes */
 
 /* modes.c: what the guest does by itself; true if there is such a mode. */
 int mode_run(const char *mode);

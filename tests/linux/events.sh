@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Events of a Linux guest, counted against what it did.  Sourced by run.
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # set by guest.sh and run
+# shellcheck disable=SC2317 # called through test_that
+
+# A CPUID leaf by which a trace shows that it is armed, and that all is in it.
+marker=0x4fffffff
+
+# trace_begin NAME EVENT...: it is armed on return.
+trace_begin() {
+	local name=$1
+	start_aside "$scry" trace --json "$@" "cpuid:$marker"
+	for _ in {1..50}; do
+		guest_ask "$name" "cpuid $marker" >/dev/null || return 1
+		sleep 0.15
+		grep -q "\"leaf\": \"$marker\"" "$work/aside" && return
+	done
+	echo "the trace shows nothing: $(cat "$work/aside.err")"
+	return 1
+}
+
+# All events until now are in $work/aside on return.
+trace_end() {
+	guest_ask "$1" "cpuid $marker" >/dev/null && end_aside INT 0
+}
+
+# events_are EXPRESSION...: each is true of the trace; e is a list of its events.
+events_are() {
+	python3 - "$work/aside" "$@" <<-'EOF'
+	import json, sys
+	e = [json.loads(line) for line in open(sys.argv[1])]
+	summary = e.pop()["summary"]
+	count = lambda name, **of: sum(x["event"] == name and all(x.get(k) == v for k, v in of.items())
+	                               for x in e)
+	cr3 = lambda vcpu: [x for x in e if x["event"] == "cr3" and x["vcpu"] == vcpu]
+	broken = [(a["new"], b["old"]) for vcpu in (0, 1) for a, b in zip(cr3(vcpu), cr3(vcpu)[1:])
+	          if a["new"] != b["old"]]
+	gaps = [(a["sequence"], b["sequence"]) for vcpu in (0, 1)
+	        for s in [[x for x in e if x["vcpu"] == vcpu]] for a, b in zip(s, s[1:])
+	        if b["sequence"] != a["sequence"] + 1]
+	if gaps or summary["events"] != len(e):
+	    sys.exit(f"gaps {gaps[:3]}, {summary['events']} counted, {len(e)} shown")
+	for expression in sys.argv[2:]:
+	    if not eval(expression):
+	        what = expression.split(" == ")[0].split(" >= ")[0]
+	        sys.exit(f"not so: {expression} ({eval(what)!r:.200})")
+	EOF
+}
+
+counts_match() {
+	local i
+	trace_begin "$1" cpuid:0x40000123 int3 rdmsr:0x176 wrmsr:0x176 || return 1
+	guest_ask "$1" "cpuids 2000" && guest_ask "$1" "int3s 500" || return 1
+	for i in {1..10}; do
+		guest_ask "$1" "wrmsr 0x176 $i" && guest_ask "$1" "rdmsr 0x176" || return 1
+	done
+	trace_end "$1" && events_are 'count("cpuid", leaf="0x40000123", subleaf="0x7") == 2000' \
+		'count("int3") == 500' 'count("int3", cpl=3) == 500' \
+		'count("wrmsr") == 10' 'count("rdmsr") == 10' \
+		'[x["new"] for x in e if x["event"] == "wrmsr"] == [hex(i) for i in range(1, 11)]' \
+		'[x["old"] for x in e if x["event"] == "rdmsr"] == [hex(i) for i in range(1, 11)]'
+}
+
+# Two processes take turns 500 times: each turn is two changes of CR3, and each
+# value written is the next one's old value.
+cr3_is_complete() {
+	trace_begin "$1" cr3 && guest_ask "$1" "switches 500" && trace_end "$1" &&
+		events_are 'len(cr3(0)) >= 1000' 'broken == []'
+}
+
+vendor_changes() {
+	local own
+	own=$(guest_ask "$1" "cpuid 0") || return 1
+	start_aside "$steer" "$1" vendor ScryWasHere!
+	wait_aside ready || return 1
+	# "ScryWasHere!" as EBX, EDX, ECX; shown as EAX, EBX, ECX, EDX.
+	same "while changed" "$(guest_ask "$1" "cpuid 0")" "${own%% *} 79726353 21657265 48736157" &&
+		end_aside TERM 0 && same "afterwards" "$(guest_ask "$1" "cpuid 0")" "$own"
+}
+
+write_denied() {
+	local own
+	guest_ask "$1" "wrmsr 0x176 0x1234" >/dev/null && own=$(guest_ask "$1" "rdmsr 0x176") || return 1
+	start_aside "$steer" "$1" deny 0x176
+	wait_aside ready || return 1
+	same "while denied" "$(guest_ask "$1" "wrmsr 0x176 5")" "failed: Input/output error" &&
+		same "value" "$(guest_ask "$1" "rdmsr 0x176")" "$own" &&
+		end_aside TERM 0 && same "afterwards" "$(guest_ask "$1" "wrmsr 0x176 5")" ok
+}
+
+# A held vCPU waits, and goes on when its client is killed.
+killed_client() {
+	local lines
+	start_aside "$steer" "$1" hold 0x40000001
+	wait_aside ready || return 1
+	lines=$(guest_lines "$1")
+	guest_say "$1" "cpuid 0x40000001"
+	wait_aside held && sleep 0.5 || return 1
+	same "lines while held" "$(guest_lines "$1")" "$lines" && end_aside KILL 137 &&
+		guest_wait "$1" "guest: cpuid 0x40000001:" 20 "$lines" && scry regs "$1" rip >/dev/null
+}
+
+event_tests() {
+	test_that "CPUID, MSR and int3 events are as many as the guest made" counts_match "$1"
+	test_that "no CR3 write is missed or doubled" cr3_is_complete "$1"
+	test_that "CPUID answer changed" vendor_changes "$1"
+	test_that "MSR write denied" write_denied "$1"
+	test_that "client killed while it holds an event" killed_client "$1"
+}
