@@ -146,7 +146,7 @@ guest_stop() {
 	local name=$1 pid fd="guest_in_$1"
 	pid=$(guest_pid "$name")
 	kill -KILL "$pid" 2>/dev/null
-	wait "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null || true
 	rm -f "$work/$name.pid"
 	eval "exec ${!fd}>&-"
 }

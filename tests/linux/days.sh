@@ -150,7 +150,8 @@ other_version() {
 		[ -S "$SCRY_RUNTIME_DIR/other.sock" ] && break
 		sleep 0.1
 	done
-	refused 1 "version" "$scry" info other && refused 1 "999" "$scry" info other
+	refused 1 "protocol 999.*agent" "$scry" info other &&
+		refused 1 "start the VM anew" "$scry" info other
 	status=$?
 	guest_stop other
 	return $status
