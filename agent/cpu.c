@@ -33,6 +33,19 @@ static const struct {
 	{ "flags", offsetof(struct cpu_layout, seg.flags), 4 },
 };
 
+/*
+ * The kind of the lazy arithmetic flags is not described, but lies between what is:
+ * eflags, cc_dst, cc_src, cc_src2 (8 bytes each), cc_op, df (4 bytes each), hflags.
+ */
+static int find_cc_op(void)
+{
+	if (cpu_layout.hflags != cpu_layout.eflags + 40)
+		return refuse("QEMU keeps a vCPU's flags in an unknown way: use the distributions' "
+			      "7.2 or 10.0");
+	cpu_layout.cc_op = cpu_layout.hflags - 8;
+	return 0;
+}
+
 static int find(const struct vmstate *description, const char *name, size_t at, size_t size)
 {
 	struct vmstate_field field;
@@ -63,7 +76,7 @@ int cpu_layout_init(void)
 		if (find(segs.nested, segment_fields[i].name, segment_fields[i].at,
 			 segment_fields[i].size) < 0)
 			return -1;
-	return 0;
+	return find_cc_op();
 }
 
 uint64_t cpu_rflags_in_block(struct qemu_cpu *cpu)

@@ -9,7 +9,7 @@
 
 /* Where QEMU keeps a vCPU's registers: offsets into its CPUState, from vmstate.c. */
 extern struct cpu_layout {
-	size_t regs, eip, eflags, hflags;
+	size_t regs, eip, eflags, cc_op, hflags;
 	size_t segs, seg_size, ldt, tr, gdt, idt;
 	size_t cr0, cr2, cr3, cr4, dr, efer, xcr0;
 	struct {

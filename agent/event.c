@@ -4,6 +4,7 @@
 #include "execute.h"
 #include "msr.h"
 #include "phys.h"
+#include "restore.h"
 #include "vcpu.h"
 
 static void describe_msr(struct qemu_cpu *cpu, struct scry_event *event)
@@ -33,20 +34,21 @@ static void describe(struct vcpu *vcpu, struct site site, struct scry_event *eve
 	struct qemu_cpu *cpu = vcpu->cpu;
 	uint64_t *gpr = cpu_gpr(cpu), width = cpu_hflags(cpu) & HF_CS64 ? ~UINT64_C(0) : UINT32_MAX;
 
-	event->kind = site.kind;
-	event->vcpu = vcpu->index;
-	event->sequence = ++vcpu->sequence;
-	event->rip = vcpu->rip;
-	event->rflags = cpu_rflags_in_block(cpu);
+	*event = (struct scry_event){
+		.kind = site.kind,
+		.vcpu = vcpu->index,
+		.sequence = ++vcpu->sequence,
+		.rip = vcpu->rip,
+		.rflags = cpu_rflags_in_block(cpu),
+		.cr3 = cpu_get64(cpu, cpu_layout.cr3),
+		.insn_len = site.len,
+		.cpl = cpu_hflags(cpu) & HF_CPL,
+	};
 	for (int i = 0; i < 16; i++)
 		event->gpr[i] = gpr[i] & width;
-	event->cr3 = cpu_get64(cpu, cpu_layout.cr3);
-	event->insn_len = site.len;
-	event->cpl = cpu_hflags(cpu) & HF_CPL;
 	switch (site.kind) {
 	case SCRY_EVENT_CR_WRITE:
 		event->cr.cr = site.cr;
-		event->cr.reserved = 0;
 		cr_values(cpu, site, &event->cr.old_value, &event->cr.new_value);
 		break;
 	case SCRY_EVENT_CPUID:
@@ -81,12 +83,14 @@ static void deliver(struct vcpu *vcpu, struct site site, uintptr_t host_pc, uint
 {
 	struct qemu_cpu *cpu = vcpu->cpu;
 	unsigned writes = phys_writes();
+	struct scry_event event;
 	bool written;
 
 	atomic_store_explicit(&vcpu->busy, true, memory_order_relaxed);
-	qemu.cpu_restore_state(cpu, host_pc, true);
+	restore_state(vcpu, host_pc);
 	vcpu->rip = cpu_get64(cpu, cpu_layout.eip);
-	describe(vcpu, site, &vcpu->slot.mem->event);
+	describe(vcpu, site, &event);
+	vcpu->slot.mem->event = event;
 	vcpu_event(vcpu);
 
 	written = phys_writes() != writes;
@@ -109,7 +113,7 @@ void event_callback(unsigned index, void *packed)
 	memcpy(&site, &packed, sizeof(site));
 	eip = cpu_get64(cpu, cpu_layout.eip);
 	if (site.form == SITE_LMSW_MEMORY)	/* its filter needs rip to find the operand */
-		qemu.cpu_restore_state(cpu, host_pc, true);
+		restore_state(vcpu, host_pc);
 	if (filter_match(arm_filters(), cpu, index, site))
 		deliver(vcpu, site, host_pc, eip);
 	else if (site.form == SITE_LMSW_MEMORY)

@@ -8,6 +8,7 @@
 #include "image.h"
 #include "listener.h"
 #include "refuse.h"
+#include "restore.h"
 #include "service.h"
 
 /*
@@ -55,6 +56,7 @@ int qemu_plugin_install(uint64_t id, const struct plugin_info *info, int argc, c
 	    identity_init(argc, argv) < 0 || guard_init() < 0)
 		return -1;
 	arm_init(id);
+	restore_init(id);
 	if (service_start((unsigned)info->smp_vcpus) < 0)
 		return -1;
 	qemu.qemu_plugin_register_atexit_cb(id, at_exit, NULL);

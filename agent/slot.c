@@ -126,18 +126,36 @@ static void carry_out(struct slot *slot)
 		mem->status = SCRY_E_STATE;
 	} else {
 		mem->status = slot->ops->command(slot->vcpu, &command, mem);
-		if (command.op == SCRY_AGENT_OP_REPLY && mem->status == 0)
+		if (command.op == SCRY_AGENT_OP_REPLY && mem->status == 0) {
 			slot->waits = false;
+			/* finish() makes it seen before the next look at want_stop. */
+			atomic_store_explicit(&mem->stopped, 0, memory_order_release);
+		}
 	}
 	finish(slot, number);
 }
 
-static void serve(struct slot *slot)
+static void show_stopped(struct slot *slot)
 {
 	struct scry_agent_slot *mem = slot->mem;
 
-	for (;;) {
+	if (atomic_load_explicit(&mem->stopped, memory_order_relaxed))
+		return;
+	atomic_store(&mem->stopped, 1);
+	scry_futex_wake(&mem->stopped);
+}
+
+static void show_running(struct slot *slot)
+{
+	if (atomic_load_explicit(&slot->mem->stopped, memory_order_relaxed))
+		atomic_store(&slot->mem->stopped, 0);
+}
+
+static void serve(struct slot *slot)
+{
+	do {
 		while (holds(slot)) {
+			show_stopped(slot);
 			if (!spin(slot))
 				sleep_long(slot);
 			if (has_command(slot) && holds(slot))
@@ -146,14 +164,9 @@ static void serve(struct slot *slot)
 				work(slot);
 		}
 		/* Whoever asks for a stop, or a command, now sees 0, or is seen here. */
-		atomic_store(&mem->stopped, 0);
-		if (!holds(slot)) {
-			reject_stray(slot);
-			return;
-		}
-		atomic_store(&mem->stopped, 1);
-		scry_futex_wake(&mem->stopped);
-	}
+		show_running(slot);
+	} while (holds(slot));
+	reject_stray(slot);
 }
 
 static void ring(struct slot *slot)
@@ -192,13 +205,9 @@ void slot_event(struct slot *slot)
 
 void slot_park(struct slot *slot)
 {
-	struct scry_agent_slot *mem = slot->mem;
-
 	if (!holds(slot))
 		return;
 	reject_stray(slot);
-	atomic_store(&mem->stopped, 1);
-	scry_futex_wake(&mem->stopped);
 	serve(slot);
 }
 

@@ -5,6 +5,15 @@
 #include "cpu.h"
 #include "slot.h"
 
+/* What restore_state() remembers. */
+#define VCPU_RESTORED 64u
+struct restored {
+	uintptr_t host_pc;
+	uint64_t eip, eip_after;
+	uint32_t cc_op, cc_op_after;
+	uint32_t flushes;
+};
+
 /* What the agent keeps of one vCPU. */
 struct vcpu {
 	struct slot slot;
@@ -13,7 +22,10 @@ struct vcpu {
 	_Atomic bool busy;		/* its thread is in the slot */
 	_Atomic bool park_queued;
 
-	/* Its thread's own, about the event that waits. */
+	/* Its thread's own. */
+	struct restored restored[VCPU_RESTORED];
+
+	/* The same, about the event that waits. */
 	bool in_event;
 	bool outside;			/* stepped out of the block, see vcpu_step_out() */
 	uint64_t rip;			/* where the guest goes on, as far as we know */

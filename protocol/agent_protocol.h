@@ -179,18 +179,10 @@ enum scry_agent_op {
  * bounded time before they sleep.  A stopped vCPU has `stopped` = 1.
  */
 struct scry_agent_slot {
-	/*
-	 * The vCPU writes these.  The client watches event_seq while the rest is
-	 * being written: so that this costs neither of them, event_seq has a line
-	 * of its own, and what is written at commands is apart from the event.
-	 */
+	/* The vCPU writes these: an event at once, as the client watches event_seq. */
 	_Alignas(64) _Atomic uint32_t event_seq;
 	_Atomic uint32_t vcpu_sleeps;
-	_Alignas(64) struct scry_event event;
-	_Alignas(64) _Atomic uint32_t stopped;	/* futex */
-	_Atomic uint32_t done;		/* futex */
-	int32_t status;			/* of the last command: 0 or SCRY_E_* */
-	uint32_t xsave_size;		/* bytes used of xsave[] */
+	struct scry_event event;
 
 	/* The client writes these. */
 	_Alignas(64) _Atomic uint32_t command;	/* futex */
@@ -207,6 +199,15 @@ struct scry_agent_slot {
 	_Alignas(64) struct scry_regs regs;
 	_Alignas(64) uint8_t xsave[SCRY_AGENT_XSAVE];
 	char text[240];			/* status < 0: a sentence */
+
+	/*
+	 * The vCPU writes these.  Not behind the event, or a processor that fetches
+	 * lines ahead takes them away from it.
+	 */
+	_Alignas(64) _Atomic uint32_t stopped;	/* futex */
+	_Atomic uint32_t done;		/* futex */
+	int32_t status;			/* of the last command: 0 or SCRY_E_* */
+	uint32_t xsave_size;		/* bytes used of xsave[] */
 };
 
 #define SCRY_AGENT_SHARED_HEAD 4096u

@@ -133,6 +133,9 @@ int qemu_slot_await(struct scry_vm *vm, unsigned vcpu)
 	status = __atomic_load_n(&slot->status, __ATOMIC_RELAXED);
 	if (!status)
 		return 0;
+	/* As it hangs up the agent lets go of the vCPUs, and refuses what comes too late. */
+	if (status == SCRY_E_STATE && qemu_hung_up(qemu_of(vm)))
+		return wait_failed(qemu_of(vm), vcpu, SCRY_E_GONE);
 	memcpy(text, slot->text, sizeof(text));
 	ret = qemu_agent_failed(status, text, sizeof(text));
 	if (ret == SCRY_E_PROTOCOL)
