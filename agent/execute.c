@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "execute.h"
-#include "filter.h"
 #include "operand.h"
 
 /* The instruction is complete: what every instruction does at its end. */
@@ -24,34 +23,8 @@ void execute_nothing(struct vcpu *vcpu, struct site site)
 	retire(vcpu, site.len);
 }
 
-void execute(struct vcpu *vcpu, struct site site)
-{
-	struct qemu_env *env = cpu_env(vcpu->cpu);
-	uint64_t old_value, new_value;
-
-	switch (site.kind) {
-	case SCRY_EVENT_CR_WRITE:
-		if (!cr_values(vcpu->cpu, site, &old_value, &new_value))
-			vcpu_leave(vcpu);	/* its memory operand went away: take the fault */
-		qemu.helper.write_crN(env, site.cr, new_value);
-		break;
-	case SCRY_EVENT_CPUID:
-		qemu.helper.cpuid(env);
-		break;
-	case SCRY_EVENT_MSR_READ:
-		qemu.helper.rdmsr(env);
-		break;
-	case SCRY_EVENT_MSR_WRITE:
-		qemu.helper.wrmsr(env);
-		break;
-	case SCRY_EVENT_INT3:
-		qemu.helper.raise_interrupt(env, 3, site.len);
-		break;
-	}
-	retire(vcpu, site.len);
-}
-
-bool site_unchanged(struct vcpu *vcpu, struct site site)
+/* Is the instruction in memory still the one of the event? */
+static bool unchanged(struct vcpu *vcpu, struct site site)
 {
 	uint8_t bytes[16];
 	struct site now;
@@ -59,4 +32,16 @@ bool site_unchanged(struct vcpu *vcpu, struct site site)
 	return qemu.cpu_memory_rw_debug(vcpu->cpu, code_address(vcpu->cpu), bytes, site.len,
 					false) == 0 &&
 	       site_decode(bytes, site.len, &now) && memcmp(&now, &site, sizeof(now)) == 0;
+}
+
+void execute(struct vcpu *vcpu, struct site site)
+{
+	struct qemu_cpu *cpu = vcpu->cpu;
+
+	if (unchanged(vcpu, site)) {
+		vcpu->passes = true;
+		vcpu->passing = site;
+		cpu_put32(cpu, cpu_layout.hflags, cpu_hflags(cpu) | HF_INHIBIT_IRQ);
+	}
+	vcpu_leave(vcpu);
 }

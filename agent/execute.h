@@ -6,15 +6,17 @@
 #include "vcpu.h"
 
 /*
- * What the block would have done with the instruction, for when it cannot be
- * returned into: executed by QEMU's own helper for it.  None of these returns.
+ * For when the block of the instruction cannot be returned into.  None of
+ * these returns.
+ */
+
+/*
+ * Go on at the instruction, which is executed and is no event this time; unless
+ * it has been overwritten meanwhile.
  */
 void execute(struct vcpu *vcpu, struct site site) __attribute__((noreturn));
 
 /* Go on behind the instruction without its effect. */
 void execute_nothing(struct vcpu *vcpu, struct site site) __attribute__((noreturn));
-
-/* Is the instruction in memory still the one of the event? */
-bool site_unchanged(struct vcpu *vcpu, struct site site);
 
 #endif

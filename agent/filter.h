@@ -29,7 +29,4 @@ int filter_check(const struct scry_subscription *sub, unsigned vcpu_count, char 
 bool filter_match(const struct filters *filters, struct qemu_cpu *cpu, unsigned vcpu,
 		  struct site site);
 
-/* What a CR write would change.  False if its operand cannot be read (it will fault). */
-bool cr_values(struct qemu_cpu *cpu, struct site site, uint64_t *old_value, uint64_t *new_value);
-
 #endif

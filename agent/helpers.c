@@ -29,7 +29,10 @@ static bool plausible(const struct entry *e)
 	       e->flags < 32 && e->types;
 }
 
-/* The table has no symbol: find one helper's name, the slot that points at it, and grow both ways. */
+/*
+ * The table has no symbol: find one helper's name, the slot that points at it,
+ * and grow both ways.
+ */
 static void table_find(void)
 {
 	const char *name = image_string("write_crN");

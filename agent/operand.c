@@ -80,7 +80,7 @@ static uint64_t effective_address(struct qemu_cpu *cpu, const ZydisDecodedInstru
 	return cpu_hflags(cpu) & HF_CS64 ? address : (uint32_t)address;
 }
 
-bool operand_read16(struct qemu_cpu *cpu, unsigned len, uint16_t *value)
+bool operand_address(struct qemu_cpu *cpu, unsigned len, uint64_t *address)
 {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction insn;
@@ -95,6 +95,14 @@ bool operand_read16(struct qemu_cpu *cpu, unsigned len, uint16_t *value)
 	    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, len, &insn, operands)) ||
 	    operands[0].type != ZYDIS_OPERAND_TYPE_MEMORY)
 		return false;
-	return qemu.cpu_memory_rw_debug(cpu, effective_address(cpu, &insn, &operands[0]), value,
-					sizeof(*value), false) == 0;
+	*address = effective_address(cpu, &insn, &operands[0]);
+	return true;
+}
+
+bool operand_read16(struct qemu_cpu *cpu, unsigned len, uint16_t *value)
+{
+	uint64_t address;
+
+	return operand_address(cpu, len, &address) &&
+	       qemu.cpu_memory_rw_debug(cpu, address, value, sizeof(*value), false) == 0;
 }

@@ -11,6 +11,12 @@
 uint64_t code_address(const struct qemu_cpu *cpu);
 
 /*
+ * The linear address of the memory operand of the instruction, of len bytes, at
+ * the vCPU's rip.  False if it cannot be found out.
+ */
+bool operand_address(struct qemu_cpu *cpu, unsigned len, uint64_t *address);
+
+/*
  * Read the 16-bit memory operand of the instruction, of len bytes, at the
  * vCPU's rip.  False if it cannot be read.
  */

@@ -106,10 +106,8 @@ struct qemu_version {
 	X(uint64_t, read_crN, (struct qemu_env *, int cr)) \
 	X(void, write_crN, (struct qemu_env *, int cr, uint64_t value)) \
 	X(void, set_dr, (struct qemu_env *, int dr, uint64_t value)) \
-	X(void, cpuid, (struct qemu_env *)) \
 	X(void, rdmsr, (struct qemu_env *)) \
 	X(void, wrmsr, (struct qemu_env *)) \
-	X(void, raise_interrupt, (struct qemu_env *, int vector, int insn_len)) \
 	X(void, single_step, (struct qemu_env *))
 
 #define QEMU_VARIABLES(X) \

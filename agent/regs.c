@@ -8,7 +8,7 @@
 #define EFER_SVME  (UINT64_C(1) << 12)
 #define HF_SVME    (1u << 20)
 
-static uint64_t cr8_get(struct qemu_cpu *cpu)
+uint64_t regs_cr8(struct qemu_cpu *cpu)
 {
 	uint32_t nested = cpu_hflags(cpu) & HF_GUEST;
 	uint64_t value;
@@ -44,7 +44,7 @@ void regs_get(struct qemu_cpu *cpu, struct scry_regs *regs)
 	regs->cr2 = cpu_get64(cpu, cpu_layout.cr2);
 	regs->cr3 = cpu_get64(cpu, cpu_layout.cr3);
 	regs->cr4 = cpu_get64(cpu, cpu_layout.cr4);
-	regs->cr8 = cr8_get(cpu);
+	regs->cr8 = regs_cr8(cpu);
 	regs->xcr0 = cpu_get64(cpu, cpu_layout.xcr0);
 	memcpy(regs->dr, dr, sizeof(regs->dr));
 	regs->dr6 = dr[6];

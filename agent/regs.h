@@ -22,6 +22,9 @@ int regs_check(struct qemu_cpu *cpu, const struct scry_regs *now, const struct s
 /* Write the registers in mask; all have been checked. */
 void regs_put(struct qemu_cpu *cpu, const struct scry_regs *regs, uint64_t mask);
 
+/* CR8; in a block too. */
+uint64_t regs_cr8(struct qemu_cpu *cpu);
+
 /* May rip be this, in the mode the vCPU is in? */
 bool rip_valid(struct qemu_cpu *cpu, uint64_t rip);
 

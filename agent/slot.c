@@ -4,7 +4,7 @@
 #include "../protocol/futex.h"
 #include "slot.h"
 
-/* How often a vCPU that waits for long, or serves one command after another, does the VMM's work. */
+/* How often a vCPU that waits for long, or serves command after command, does the VMM's work. */
 #define TICK_MS       10
 #define TICK_COMMANDS 64
 

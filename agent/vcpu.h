@@ -3,6 +3,7 @@
 #define AGENT_VCPU_H
 
 #include "cpu.h"
+#include "decode.h"
 #include "slot.h"
 
 /* What restore_state() remembers. */
@@ -33,6 +34,9 @@ struct vcpu {
 	bool jumps;			/* the client chose another rip */
 	uint32_t action;		/* of the reply */
 	uint64_t sequence;		/* events delivered to this client */
+
+	bool passes;			/* the instruction at rip is no event when it comes next */
+	struct site passing;
 };
 
 extern struct vcpu vcpus[SCRY_AGENT_VCPUS];

@@ -76,6 +76,12 @@ struct scry_driver {
 		     const struct scry_reply *reply);
 };
 
+/* Is there a control register of this number? */
+static inline bool scry_is_cr(uint32_t cr)
+{
+	return cr == 0 || (cr >= 2 && cr <= 4) || cr == 8;
+}
+
 /* All drivers, NULL at the end; the first is the one for a URI without a scheme. */
 extern const struct scry_driver *const scry_drivers[];
 

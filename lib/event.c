@@ -23,9 +23,10 @@ static int check_filter(const struct scry_subscription *sub)
 {
 	switch (sub->kind) {
 	case SCRY_EVENT_CR_WRITE:
-		if (sub->cr.cr != 0 && sub->cr.cr != 3 && sub->cr.cr != 4)
-			return scry_fail(SCRY_E_INVAL, "writes of CR%u cannot be watched: choose "
-					 "CR0, CR3 or CR4", sub->cr.cr);
+	case SCRY_EVENT_CR_READ:
+		if (!scry_is_cr(sub->cr.cr))
+			return scry_fail(SCRY_E_INVAL, "there is no CR%u to watch: choose CR0, CR2, "
+					 "CR3, CR4 or CR8", sub->cr.cr);
 		return 0;
 	case SCRY_EVENT_MSR_READ:
 	case SCRY_EVENT_MSR_WRITE:

@@ -20,7 +20,7 @@
 #include <scry/vm.h>
 
 #define SCRY_AGENT_MAGIC   0x79726373u	/* "scry" */
-#define SCRY_AGENT_VERSION 2u		/* step it with every change in this file */
+#define SCRY_AGENT_VERSION 3u		/* step it with every change in this file */
 
 #define SCRY_AGENT_CHUNK   65536u	/* most bytes of memory in one message */
 #define SCRY_AGENT_REGIONS 64u		/* most regions in a memory map */

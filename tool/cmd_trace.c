@@ -22,7 +22,8 @@ static void add_event(struct args *args, struct trace *t, const char *text)
 	int n = parse_event(text, subs);
 
 	if (!n)
-		usage_error(args, "'%s' is no event: use " EVENT_EXPRESSIONS, text);
+		usage_error(args, "'%s' is no event: use cr3, msr:lstar:w, cpuid, io:0x3f8 or another "
+			    "that scry trace --help lists", text);
 	if (t->sub_count + (size_t)n > TRACE_SUBS)
 		usage_error(args, "these are too many events: at most %d", TRACE_SUBS);
 	for (int i = 0; i < n; i++)
@@ -97,8 +98,9 @@ const struct command cmd_trace = {
 	.about = "Shows each event as it happens, until Ctrl-C, COUNT events, SECONDS, or the\n"
 		 "VM's end, and then how many there were. The vCPU waits only until the event\n"
 		 "has been taken. EVENT is one of\n"
-		 EVENT_EXPRESSIONS ".\n"
-		 "MSR is an index or a common name (lstar); msr is rdmsr and wrmsr.",
+		 EVENT_EXPRESSIONS
+		 "r is reading, w writing; of a CR w is meant, of all else both. MSR is an index\n"
+		 "or a common name (lstar); rdmsr:MSR is msr:MSR:r, wrmsr:MSR is msr:MSR:w.",
 	.opts = (const struct opt[]){
 		{ KEY_VCPU, "vcpu", "N", "only this vCPU; more than once for several" },
 		{ 'n', "count", "COUNT", "end after so many events" },
@@ -109,6 +111,7 @@ const struct command cmd_trace = {
 		{ 0 },
 	},
 	.example = "scry trace web cr3 cpuid wrmsr:lstar --for 10\n"
+		   "scry trace web io:0x3f8-0x3ff:w cr8:rw hypercall\n"
 		   "scry trace web cpuid:0x40000000 --json",
 	.run = trace,
 };

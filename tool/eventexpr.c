@@ -7,9 +7,53 @@
 #include "msrname.h"
 #include "parse.h"
 
+#define WORDS     3	/* NAME:FILTER:DIRECTION */
+#define WORD_SIZE 48
+
+/* An expression taken apart at its colons. */
+struct expression {
+	char word[WORDS][WORD_SIZE];
+	unsigned count;
+};
+
 static struct scry_subscription subscription(enum scry_event_kind kind)
 {
 	return (struct scry_subscription){ .sz = sizeof(struct scry_subscription), .kind = kind };
+}
+
+static bool split(const char *text, struct expression *e)
+{
+	e->count = 0;
+	for (;;) {
+		size_t len = strcspn(text, ":");
+
+		if (e->count == WORDS || !len || len >= WORD_SIZE)
+			return false;
+		memcpy(e->word[e->count], text, len);
+		e->word[e->count++][len] = '\0';
+		if (!text[len])
+			return true;
+		text += len + 1;
+	}
+}
+
+/* Take r, w or rw off the end, if that is there: its bits, or those for none. */
+static uint32_t take_direction(struct expression *e, uint32_t none)
+{
+	static const struct {
+		const char *word;
+		uint32_t bits;
+	} directions[] = {
+		{ "r", SCRY_READ }, { "w", SCRY_WRITE }, { "rw", SCRY_READ | SCRY_WRITE },
+	};
+
+	for (size_t i = 0; i < 3; i++) {
+		if (e->count > 1 && !strcmp(e->word[e->count - 1], directions[i].word)) {
+			e->count--;
+			return directions[i].bits;
+		}
+	}
+	return none;
 }
 
 static bool parse_u32(const char *text, uint32_t *value)
@@ -22,72 +66,149 @@ static bool parse_u32(const char *text, uint32_t *value)
 	return true;
 }
 
-static int parse_cpuid(const char *filter, struct scry_subscription *sub)
+/* One subscription or two: for reading, for writing, or both, alike but for the kind. */
+static int two_kinds(struct scry_subscription like, enum scry_event_kind read,
+		     enum scry_event_kind write, uint32_t direction,
+		     struct scry_subscription subs[2])
 {
-	char leaf[32];
-	const char *dot;
+	int n = 0;
+
+	if (direction & SCRY_READ) {
+		subs[n] = like;
+		subs[n++].kind = read;
+	}
+	if (direction & SCRY_WRITE) {
+		subs[n] = like;
+		subs[n++].kind = write;
+	}
+	return n;
+}
+
+/* cpuid[:LEAF[.SUBLEAF]] */
+static int parse_cpuid(struct expression *e, struct scry_subscription *sub)
+{
+	char *dot = e->count > 1 ? strchr(e->word[1], '.') : NULL;
 
 	*sub = subscription(SCRY_EVENT_CPUID);
-	if (!filter)
+	if (e->count == 1)
 		return 1;
-	dot = strchr(filter, '.');
 	if (dot) {
+		*dot = '\0';
 		sub->cpuid.use_subleaf = 1;
 		if (!parse_u32(dot + 1, &sub->cpuid.subleaf))
 			return 0;
 	}
-	if (snprintf(leaf, sizeof(leaf), "%.*s", dot ? (int)(dot - filter) : 31, filter) > 30)
-		return 0;
 	sub->cpuid.use_leaf = 1;
-	return parse_u32(leaf, &sub->cpuid.leaf);
+	return e->count == 2 && parse_u32(e->word[1], &sub->cpuid.leaf);
 }
 
-static int parse_msr_event(enum scry_event_kind kind, const char *filter,
-			   struct scry_subscription *sub)
+/* msr[:MSR][:r|w|rw], rdmsr[:MSR], wrmsr[:MSR] */
+static int parse_msrs(struct expression *e, struct scry_subscription subs[2])
 {
-	*sub = subscription(kind);
-	if (!filter)
-		return 1;
-	sub->msr.count = 1;
-	return parse_msr(filter, &sub->msr.index[0]);
-}
+	struct scry_subscription like = subscription(SCRY_EVENT_MSR_READ);
+	uint32_t direction = SCRY_READ | SCRY_WRITE;
 
-static int parse_plain(const char *text, struct scry_subscription *sub)
-{
-	if (!strcmp(text, "int3")) {
-		*sub = subscription(SCRY_EVENT_INT3);
-		return 1;
-	}
-	if (strcmp(text, "cr0") && strcmp(text, "cr3") && strcmp(text, "cr4"))
+	if (!strcmp(e->word[0], "msr"))
+		direction = take_direction(e, direction);
+	else
+		direction = e->word[0][0] == 'r' ? SCRY_READ : SCRY_WRITE;
+	if (e->count > 2 || (e->count == 2 && !parse_msr(e->word[1], &like.msr.index[0])))
 		return 0;
-	*sub = subscription(SCRY_EVENT_CR_WRITE);
-	sub->cr.cr = (uint32_t)(text[2] - '0');
-	return 1;
+	like.msr.count = e->count - 1;
+	return two_kinds(like, SCRY_EVENT_MSR_READ, SCRY_EVENT_MSR_WRITE, direction, subs);
 }
 
-/* Is text the word, alone or with a filter behind a colon? */
-static bool is_word(const char *text, const char *word, const char **filter)
+/* crN[:r|w|rw]; what is mostly asked for is writing. */
+static int parse_cr(struct expression *e, struct scry_subscription subs[2])
 {
-	size_t len = strlen(word);
+	struct scry_subscription like = subscription(SCRY_EVENT_CR_WRITE);
+	uint32_t direction = take_direction(e, SCRY_WRITE);
 
-	if (strncmp(text, word, len) || (text[len] && text[len] != ':'))
-		return false;
-	*filter = text[len] ? text + len + 1 : NULL;
-	return true;
+	if (e->count > 1 || !strchr("02348", e->word[0][2]))
+		return 0;
+	like.cr.cr = (uint32_t)(e->word[0][2] - '0');
+	return two_kinds(like, SCRY_EVENT_CR_READ, SCRY_EVENT_CR_WRITE, direction, subs);
+}
+
+/* dr[:r|w|rw], drN[:r|w|rw] */
+static int parse_dr(struct expression *e, struct scry_subscription subs[2])
+{
+	struct scry_subscription like = subscription(SCRY_EVENT_DR_WRITE);
+	uint32_t direction = take_direction(e, SCRY_READ | SCRY_WRITE);
+	char digit = e->word[0][2];
+
+	if (e->count > 1 || (digit && !strchr("012367", digit)))
+		return 0;
+	if (digit)
+		like.dr.mask = 1u << (digit - '0');
+	return two_kinds(like, SCRY_EVENT_DR_READ, SCRY_EVENT_DR_WRITE, direction, subs);
+}
+
+/* desc[:TABLE][:r|w|rw] */
+static int parse_desc(struct expression *e, struct scry_subscription *sub)
+{
+	static const char *const tables[] = { "gdtr", "idtr", "ldtr", "tr" };
+
+	*sub = subscription(SCRY_EVENT_DESCRIPTOR);
+	sub->desc.access = take_direction(e, 0);
+	for (unsigned i = 0; e->count == 2 && i < 4; i++)
+		if (!strcmp(e->word[1], tables[i]))
+			sub->desc.tables = 1u << i;
+	return e->count == 1 || (e->count == 2 && sub->desc.tables);
+}
+
+/* io[:PORT[-PORT]][:r|w|rw] */
+static int parse_io(struct expression *e, struct scry_subscription *sub)
+{
+	char *dash = e->count > 1 ? strchr(e->word[1], '-') : NULL;
+
+	*sub = subscription(SCRY_EVENT_IO);
+	sub->io.access = take_direction(e, 0);
+	if (e->count == 1)
+		return 1;
+	if (dash)
+		*dash = '\0';
+	sub->io.use_range = 1;
+	return e->count == 2 && parse_u32(e->word[1], &sub->io.first) &&
+	       parse_u32(dash ? dash + 1 : e->word[1], &sub->io.last) &&
+	       sub->io.first <= sub->io.last && sub->io.last <= 0xffff;
+}
+
+/* Events that need no filter: their names are the library's. */
+static int parse_plain(const struct expression *e, struct scry_subscription *sub)
+{
+	static const enum scry_event_kind plain[] = {
+		SCRY_EVENT_INT3, SCRY_EVENT_XSETBV, SCRY_EVENT_HYPERCALL, SCRY_EVENT_HLT,
+		SCRY_EVENT_RDTSC, SCRY_EVENT_INVLPG, SCRY_EVENT_SYSCALL,
+	};
+
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+		if (e->count == 1 && !strcmp(e->word[0], scry_event_name(plain[i]))) {
+			*sub = subscription(plain[i]);
+			return 1;
+		}
+	}
+	return 0;
 }
 
 int parse_event(const char *text, struct scry_subscription subs[2])
 {
-	const char *filter;
+	struct expression e;
+	const char *name = e.word[0];
 
-	if (is_word(text, "cpuid", &filter))
-		return parse_cpuid(filter, &subs[0]);
-	if (is_word(text, "rdmsr", &filter))
-		return parse_msr_event(SCRY_EVENT_MSR_READ, filter, &subs[0]);
-	if (is_word(text, "wrmsr", &filter))
-		return parse_msr_event(SCRY_EVENT_MSR_WRITE, filter, &subs[0]);
-	if (is_word(text, "msr", &filter))
-		return parse_msr_event(SCRY_EVENT_MSR_READ, filter, &subs[0]) &&
-		       parse_msr_event(SCRY_EVENT_MSR_WRITE, filter, &subs[1]) ? 2 : 0;
-	return parse_plain(text, &subs[0]);
+	if (!split(text, &e))
+		return 0;
+	if (!strcmp(name, "cpuid"))
+		return parse_cpuid(&e, &subs[0]);
+	if (!strcmp(name, "msr") || !strcmp(name, "rdmsr") || !strcmp(name, "wrmsr"))
+		return parse_msrs(&e, subs);
+	if (!strncmp(name, "cr", 2) && strlen(name) == 3)
+		return parse_cr(&e, subs);
+	if (!strncmp(name, "dr", 2) && strlen(name) <= 3)
+		return parse_dr(&e, subs);
+	if (!strcmp(name, "desc"))
+		return parse_desc(&e, &subs[0]);
+	if (!strcmp(name, "io"))
+		return parse_io(&e, &subs[0]);
+	return parse_plain(&e, &subs[0]);
 }

@@ -5,13 +5,19 @@
 #include <scry/event.h>
 #include <stdbool.h>
 
-/* What the help and the error say of event expressions. */
+/* What the help says of event expressions. */
 #define EVENT_EXPRESSIONS \
-	"cr0, cr3, cr4, cpuid[:LEAF[.SUBLEAF]], rdmsr[:MSR], wrmsr[:MSR], msr[:MSR], int3"
+	"  cr0 cr2 cr3 cr4 cr8 [:r|w|rw]      control registers\n" \
+	"  dr, dr0 to dr7 [:r|w|rw]           debug registers\n" \
+	"  msr[:MSR][:r|w|rw]                 model-specific registers\n" \
+	"  desc[:gdtr|idtr|ldtr|tr][:r|w|rw]  descriptor-table registers\n" \
+	"  io[:PORT[-PORT]][:r|w|rw]          ports\n" \
+	"  cpuid[:LEAF[.SUBLEAF]]\n" \
+	"  xsetbv hypercall hlt rdtsc invlpg syscall int3\n"
 
 /*
- * What an event expression asks for: one subscription, or two ("msr" is
- * reading and writing).  Returns their number, or 0 if it is no expression.
+ * What an event expression asks for: one subscription, or two (reading and
+ * writing are two kinds of event).  Returns their number, or 0 if it is no expression.
  */
 int parse_event(const char *text, struct scry_subscription subs[2]);
 

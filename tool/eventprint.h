@@ -5,10 +5,12 @@
 #include <scry/event.h>
 
 /*
- * Kinds of events as they are counted and shown: each CR is one of its own.
+ * Kinds of events as they are counted and shown: writing each CR is one of its own.
  */
-enum shown_kind { SHOWN_CR0, SHOWN_CR3, SHOWN_CR4, SHOWN_CPUID, SHOWN_RDMSR, SHOWN_WRMSR,
-		  SHOWN_INT3, SHOWN_COUNT };
+enum shown_kind { SHOWN_CR0, SHOWN_CR2, SHOWN_CR3, SHOWN_CR4, SHOWN_CR8, SHOWN_RDCR, SHOWN_CPUID,
+		  SHOWN_RDMSR, SHOWN_WRMSR, SHOWN_INT3, SHOWN_XSETBV, SHOWN_RDDR, SHOWN_DR,
+		  SHOWN_DESC, SHOWN_HYPERCALL, SHOWN_IO, SHOWN_HLT, SHOWN_RDTSC, SHOWN_INVLPG,
+		  SHOWN_SYSCALL, SHOWN_COUNT };
 
 enum shown_kind shown_kind(const struct scry_event *event);
 const char *shown_name(enum shown_kind kind);

@@ -23,7 +23,18 @@ struct scry_vm;
 	X(CPUID,     "cpuid", "CPUID executed") \
 	X(MSR_READ,  "rdmsr", "MSR read") \
 	X(MSR_WRITE, "wrmsr", "MSR written") \
-	X(INT3,      "int3",  "breakpoint instruction executed")
+	X(INT3,      "int3",  "breakpoint instruction executed") \
+	X(CR_READ,    "rdcr",      "control register read") \
+	X(XSETBV,     "xsetbv",    "extended control register written") \
+	X(DR_READ,    "rddr",      "debug register read") \
+	X(DR_WRITE,   "dr",        "debug register written") \
+	X(DESCRIPTOR, "desc",      "descriptor-table register loaded or stored") \
+	X(HYPERCALL,  "hypercall", "VMCALL or VMMCALL executed") \
+	X(IO,         "io",        "port read or written") \
+	X(HLT,        "hlt",       "HLT executed") \
+	X(RDTSC,      "rdtsc",     "time-stamp counter read") \
+	X(INVLPG,     "invlpg",    "INVLPG executed") \
+	X(SYSCALL,    "syscall",   "SYSCALL or SYSENTER executed")
 
 enum scry_event_kind {
 #define SCRY_EVENT_ENUM(NAME, name, text) SCRY_EVENT_##NAME,
@@ -37,6 +48,13 @@ const char *scry_event_name(enum scry_event_kind kind);
 /* Most MSRs that one subscription can list. */
 #define SCRY_FILTER_MSRS 32
 
+/* Descriptor-table registers, as bits of a filter 1u << SCRY_TABLE_GDTR and so on. */
+enum scry_table_reg { SCRY_TABLE_GDTR, SCRY_TABLE_IDTR, SCRY_TABLE_LDTR, SCRY_TABLE_TR };
+
+/* Directions, as bits of a filter; 0 = both. */
+#define SCRY_READ  1u	/* IN; SGDT, SIDT, SLDT, STR */
+#define SCRY_WRITE 2u	/* OUT; LGDT, LIDT, LLDT, LTR */
+
 /*
  * What to be told of.  The filter is evaluated beside the vCPU, so that what
  * does not match costs no round trip.  Zero-initialise, set sz and kind, and
@@ -48,9 +66,9 @@ struct scry_subscription {
 	uint32_t reserved;
 	uint64_t vcpus;			/* bit n = vCPU n; 0 = all */
 	union {
-		struct {		/* SCRY_EVENT_CR_WRITE */
-			uint32_t cr;	/* 0, 3 or 4 */
-			uint32_t on_change;	/* 1 = only if a bit of mask changes */
+		struct {		/* SCRY_EVENT_CR_WRITE, SCRY_EVENT_CR_READ */
+			uint32_t cr;	/* 0, 2, 3, 4 or 8 */
+			uint32_t on_change;	/* write: 1 = only if a bit of mask changes */
 			uint64_t mask;	/* with on_change: the bits; 0 = all */
 		} cr;
 		struct {		/* SCRY_EVENT_MSR_READ, SCRY_EVENT_MSR_WRITE */
@@ -63,6 +81,18 @@ struct scry_subscription {
 			uint32_t use_subleaf;	/* 1 = only this subleaf (ECX) */
 			uint32_t subleaf;
 		} cpuid;
+		struct {		/* SCRY_EVENT_DR_READ, SCRY_EVENT_DR_WRITE */
+			uint32_t mask;	/* bit n = DRn; 0 = all */
+		} dr;
+		struct {		/* SCRY_EVENT_DESCRIPTOR */
+			uint32_t tables;	/* bits by enum scry_table_reg; 0 = all */
+			uint32_t access;	/* SCRY_READ, SCRY_WRITE */
+		} desc;
+		struct {		/* SCRY_EVENT_IO */
+			uint32_t use_range;	/* 1 = only accesses that touch first to last */
+			uint32_t first, last;	/* ports, 0 to 0xffff */
+			uint32_t access;	/* SCRY_READ, SCRY_WRITE */
+		} io;
 		uint64_t reserved_filter[24];
 	};
 };
@@ -91,7 +121,8 @@ struct scry_event {
 		struct {
 			uint32_t cr;
 			uint32_t reserved;
-			uint64_t old_value, new_value;
+			uint64_t old_value;	/* CR_READ: what the guest would get */
+			uint64_t new_value;	/* CR_WRITE */
 		} cr;
 		struct {
 			uint32_t leaf, subleaf;
@@ -103,8 +134,51 @@ struct scry_event {
 			uint64_t old_value;	/* what a read would give */
 			uint64_t new_value;	/* MSR_WRITE: what is written */
 		} msr;
+		struct {
+			uint32_t index;		/* ECX: 0 is XCR0 */
+			uint32_t reserved;
+			uint64_t old_value;	/* of XCR0 */
+			uint64_t new_value;	/* EDX:EAX */
+		} xsetbv;
+		struct {
+			uint32_t dr;		/* 0 to 3, 6, 7: DR4 and DR5 mean DR6 and DR7 */
+			uint32_t reserved;
+			uint64_t old_value;	/* DR_READ: what the guest would get */
+			uint64_t new_value;	/* DR_WRITE */
+		} dr;
+		struct {
+			uint32_t table;		/* enum scry_table_reg */
+			uint32_t access;	/* SCRY_READ = stored, SCRY_WRITE = loaded */
+		} desc;
+		struct {
+			uint32_t vmmcall;	/* 1 = VMMCALL (AMD), 0 = VMCALL (Intel) */
+		} hypercall;
+		struct {
+			uint16_t port;
+			uint8_t size;		/* 1, 2 or 4 bytes */
+			uint8_t access;		/* SCRY_READ = IN, SCRY_WRITE = OUT */
+			uint8_t string;		/* 1 = INS or OUTS: value is 0 */
+			uint8_t rep;		/* 1 = with a REP prefix: see below */
+			uint16_t reserved;
+			uint32_t value;		/* OUT: what is written */
+		} io;
+		struct {
+			uint64_t gva;		/* as computed, canonical or not */
+		} invlpg;
+		struct {
+			uint32_t sysenter;	/* 1 = SYSENTER, 0 = SYSCALL */
+		} syscall;
 	};
 };
+
+/*
+ * No event: an instruction that raises an exception instead (#GP or #UD for
+ * the privilege level, an I/O bitmap that forbids the port, CR4.TSD, ...), but
+ * for msr.faults, and for a hypercall, which is one even where the processor
+ * knows no such instruction.  An instruction that faults after its event, on
+ * its memory operand, say, is an event again when it is tried again.  INS and
+ * OUTS with REP are one event at least, and one for each repetition at most.
+ */
 
 /*
  * Wait until at least one event is there, at most timeout_ms (0 = do not wait,

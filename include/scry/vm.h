@@ -96,11 +96,22 @@ int scry_memory_map(struct scry_vm *vm, struct scry_region *regions, size_t max)
 	X(MSR_WRITE,    "msr-write",    "write model-specific registers") \
 	X(XSAVE_READ,   "xsave-read",   "read FPU/SSE/AVX state") \
 	X(XSAVE_WRITE,  "xsave-write",  "write FPU/SSE/AVX state") \
-	X(EVENT_CR_WRITE,  "event-cr-write",  "event: CR0, CR3, CR4 written") \
+	X(EVENT_CR_WRITE,  "event-cr-write",  "event: CR0, CR2, CR3, CR4, CR8 written") \
 	X(EVENT_CPUID,     "event-cpuid",     "event: CPUID executed") \
 	X(EVENT_MSR_READ,  "event-msr-read",  "event: MSR read") \
 	X(EVENT_MSR_WRITE, "event-msr-write", "event: MSR written") \
-	X(EVENT_INT3,      "event-int3",      "event: breakpoint instruction (int3)")
+	X(EVENT_INT3,      "event-int3",      "event: breakpoint instruction (int3)") \
+	X(EVENT_CR_READ,    "event-cr-read",    "event: CR0, CR2, CR3, CR4, CR8 read") \
+	X(EVENT_XSETBV,     "event-xsetbv",     "event: XCR0 written") \
+	X(EVENT_DR_READ,    "event-dr-read",    "event: debug register read") \
+	X(EVENT_DR_WRITE,   "event-dr-write",   "event: debug register written") \
+	X(EVENT_DESCRIPTOR, "event-descriptor", "event: GDTR, IDTR, LDTR, TR loaded or stored") \
+	X(EVENT_HYPERCALL,  "event-hypercall",  "event: VMCALL or VMMCALL") \
+	X(EVENT_IO,         "event-io",         "event: port read or written") \
+	X(EVENT_HLT,        "event-hlt",        "event: HLT") \
+	X(EVENT_RDTSC,      "event-rdtsc",      "event: time-stamp counter read") \
+	X(EVENT_INVLPG,     "event-invlpg",     "event: INVLPG") \
+	X(EVENT_SYSCALL,    "event-syscall",    "event: SYSCALL or SYSENTER")
 
 enum scry_cap {
 #define SCRY_CAP_ENUM(NAME, name, text) SCRY_CAP_##NAME,

@@ -229,7 +229,7 @@ static int others(struct ctx *c)
 
 static int bad_filter(struct ctx *c)
 {
-	struct scry_subscription sub = SUB(CR_WRITE, .cr = { .cr = 2 });
+	struct scry_subscription sub = SUB(CR_WRITE, .cr = { .cr = 1 });
 
 	REFUSED(c, scry_subscribe(c->vm, &sub), SCRY_E_INVAL);
 	sub.cr.cr = 3;

@@ -33,7 +33,8 @@ static void fill(uint8_t *area, unsigned salt, bool avx)
 			area[YMM + i] = (uint8_t)(salt + 7 * i);
 }
 
-static int same(struct ctx *c, const char *who, const uint8_t *area, const uint8_t *expect, bool avx)
+static int same(struct ctx *c, const char *who, const uint8_t *area, const uint8_t *expect,
+		bool avx)
 {
 	for (unsigned i = 0; i < 8; i++)
 		CHECK(c, !memcmp(area + ST + 16 * i, expect + ST + 16 * i, 10), "%s: st%u differs", who,

@@ -207,6 +207,9 @@ static void test_bad_events(void **state)
 					  .sequence = UINT64_C(0x100000001) });
 	bad_event(h, (struct scry_event){ .kind = SCRY_EVENT_INT3, .sequence = 1, .cpl = 4 });
 	bad_event(h, (struct scry_event){ .kind = SCRY_EVENT_INT3, .sequence = 1, .insn_len = 16 });
+	bad_event(h, (struct scry_event){ .kind = SCRY_EVENT_DR_READ, .sequence = 1, .dr = { .dr = 4 } });
+	bad_event(h, (struct scry_event){ .kind = SCRY_EVENT_DESCRIPTOR, .sequence = 1,
+					  .desc = { .table = 4 } });
 	bad_event(h, (struct scry_event){ .kind = SCRY_EVENT_CR_WRITE, .sequence = 1,
 					  .cr = { .cr = 5 } });
 }

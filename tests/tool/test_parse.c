@@ -99,7 +99,8 @@ static void test_events(void **state)
 	static const char *const bad[] = {
 		"", "cr", "cr1", "cr3:1", "cpuid:", "cpuid:x", "cpuid:1.", "cpuid:.1",
 		"cpuid:0x100000000", "msr:", "wrmsr:nosuch", "rdmsr:-1", "int", "int3:",
-		"cpuids", "wrmsr:0x1:2",
+		"cpuids", "wrmsr:0x1:2", "cr9", "cr:r", "cr3:x", "dr5", "dr77", "desc:cs", "io:0x10000",
+		"io:2-1", "io:1:2", "io:-", "io:1-", "hlt:r", "cpuid:1:r", "io::w", "msr:r:r:r",
 	};
 	struct scry_subscription subs[2];
 
@@ -124,6 +125,26 @@ static void test_events(void **state)
 	assert_int_equal(subs[1].msr.index[0], 0x10);
 	assert_int_equal(parse_event("int3", subs), 1);
 	assert_int_equal(subs[0].kind, SCRY_EVENT_INT3);
+	assert_int_equal(parse_event("cr8:rw", subs), 2);
+	assert_int_equal(subs[0].kind, SCRY_EVENT_CR_READ);
+	assert_int_equal(subs[1].kind, SCRY_EVENT_CR_WRITE);
+	assert_int_equal(subs[1].cr.cr, 8);
+	assert_int_equal(parse_event("msr:lstar:w", subs), 1);
+	assert_int_equal(subs[0].kind, SCRY_EVENT_MSR_WRITE);
+	assert_int_equal(parse_event("dr7:r", subs), 1);
+	assert_int_equal(subs[0].kind, SCRY_EVENT_DR_READ);
+	assert_int_equal(subs[0].dr.mask, 0x80);
+	assert_int_equal(parse_event("desc:idtr:w", subs), 1);
+	assert_int_equal(subs[0].desc.tables, 1 << SCRY_TABLE_IDTR);
+	assert_int_equal(subs[0].desc.access, SCRY_WRITE);
+	assert_int_equal(parse_event("io:0x3f8-0x3ff:w", subs), 1);
+	assert_int_equal(subs[0].io.first, 0x3f8);
+	assert_int_equal(subs[0].io.last, 0x3ff);
+	assert_int_equal(subs[0].io.access, SCRY_WRITE);
+	assert_int_equal(parse_event("io", subs), 1);
+	assert_int_equal(subs[0].io.use_range, 0);
+	assert_int_equal(parse_event("hypercall", subs), 1);
+	assert_int_equal(subs[0].kind, SCRY_EVENT_HYPERCALL);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(parse_event(bad[i], subs), 0);
 }

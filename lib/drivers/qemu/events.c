@@ -39,7 +39,18 @@ static bool is_sane(const struct scry_event *e)
 {
 	if (e->kind >= SCRY_EVENT_COUNT || e->cpl > 3 || e->insn_len > 15)
 		return false;
-	return e->kind != SCRY_EVENT_CR_WRITE || e->cr.cr == 0 || e->cr.cr == 3 || e->cr.cr == 4;
+	switch (e->kind) {
+	case SCRY_EVENT_CR_WRITE:
+	case SCRY_EVENT_CR_READ:
+		return scry_is_cr(e->cr.cr);
+	case SCRY_EVENT_DR_READ:
+	case SCRY_EVENT_DR_WRITE:
+		return e->dr.dr <= 7 && (e->dr.dr | 1) != 5;
+	case SCRY_EVENT_DESCRIPTOR:
+		return e->desc.table <= SCRY_TABLE_TR;
+	default:
+		return true;
+	}
 }
 
 /* Take the event of one vCPU if there is a new one: 1, 0 or a failure. */

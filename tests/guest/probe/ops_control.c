@@ -119,6 +119,31 @@ void op_vmmcall(volatile struct probe_vcpu *v, volatile struct probe_op *op, uin
 	op->out[0] = a;
 }
 
+#define MSR_EFER  0xc0000080
+#define MSR_STAR  0xc0000081
+#define MSR_LSTAR 0xc0000082
+#define EFER_SCE  1
+
+/* At CPL 0; both ends of it are the same segments. */
+void op_syscall(volatile struct probe_vcpu *v, volatile struct probe_op *op, uint64_t value)
+{
+	uint64_t efer = rdmsr(MSR_EFER), star = rdmsr(MSR_STAR), lstar = rdmsr(MSR_LSTAR);
+	uint64_t rcx = MSR_LSTAR;
+
+	(void)v, (void)op, (void)value;
+	wrmsr(MSR_EFER, efer | EFER_SCE);
+	wrmsr(MSR_STAR, (uint64_t)PROBE_SEL_CODE << 32);
+	asm volatile("lea 2f(%%rip), %%rax\n"
+		     "mov %%rax, %%rdx\n"
+		     "shr $32, %%rdx\n"
+		     "wrmsr\n"
+		     TRY("syscall")
+		     : "+c"(rcx) :: "rax", "rdx", "r11", "memory");
+	wrmsr(MSR_LSTAR, lstar);
+	wrmsr(MSR_STAR, star);
+	wrmsr(MSR_EFER, efer);
+}
+
 CR_WRITE(0)
 CR_WRITE(3)
 CR_WRITE(4)

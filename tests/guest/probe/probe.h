@@ -88,6 +88,7 @@
 	X(STR,      str,      "str; out: selector") \
 	X(VMCALL,   vmcall,   "vmcall, rax = arg, rbx = value; out: rax") \
 	X(VMMCALL,  vmmcall,  "vmmcall, rax = arg, rbx = value; out: rax") \
+	X(SYSCALL,  syscall,  "syscall, to the instruction behind it") \
 	X(INT3,     int3,     "int3") \
 	X(INTN,     intn,     "int 0x42") \
 	X(UD2,      ud2,      "ud2") \

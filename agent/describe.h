@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_DESCRIBE_H
+#define AGENT_DESCRIBE_H
+
+#include "decode.h"
+#include "vcpu.h"
+
+/* Fill an event about the instruction at vcpu->rip, and number it. */
+void describe(struct vcpu *vcpu, struct site site, struct scry_event *event);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_PERMIT_H
+#define AGENT_PERMIT_H
+
+#include "cpu.h"
+#include "decode.h"
+
+/*
+ * The callback comes before the processor's own checks: may this vCPU execute
+ * the instruction where it is?  If not it raises #GP or #UD by itself, which is
+ * no event of the instruction.
+ */
+bool site_permitted(struct qemu_cpu *cpu, struct site site);
+
+#endif

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Events of single instructions: each is told of exactly once for each time the
+ * guest executes it, with what it is about, and obeys each reply.
+ */
+#include "conformance.h"
+
+typedef unsigned long long ull;
+
+#define N 500
+
+/* One instruction as the probe executes it, once a round. */
+struct site {
+	struct scry_subscription sub;
+	struct probe_op op;
+	/* Is the event about what round i does?  May be NULL. */
+	bool (*about)(const struct scry_event *e, uint64_t value);
+	enum scry_action action;
+	uint64_t set;		/* registers of pump.regs to put in */
+	uint64_t seen[PROBE_VCPUS];
+};
+
+static bool expected_cpl(const struct site *s, const struct scry_event *e)
+{
+	return e->cpl == (s->op.flags & PROBE_USER ? 3 : 0);
+}
+
+static int check_site(struct pump *p, const struct scry_event *e, struct scry_reply *reply)
+{
+	struct site *s = p->opaque;
+	struct ctx *c = p->c;
+	uint64_t i = s->seen[e->vcpu]++;
+	uint64_t value = (s->op.value + i * s->op.step) ^ (i & 1 ? s->op.toggle : 0);
+
+	CHECK(c, e->kind == (uint32_t)s->sub.kind && expected_cpl(s, e), "an event of kind %u, cpl %u",
+	      e->kind, e->cpl);
+	CHECK(c, e->rip - c->probe.text < c->probe.text_size && e->insn_len, "rip %#llx, %u bytes",
+	      (ull)e->rip, e->insn_len);
+	CHECK(c, !s->about || s->about(e, value), "%s, round %llu: not about %#llx",
+	      scry_event_name(s->sub.kind), (ull)i, (ull)value);
+	reply->action = s->action;
+	reply->set = s->set;
+	reply->regs = &p->regs;
+	return 0;
+}
+
+/* N rounds on every vCPU at once; the results are in blocks. */
+static int run_site(struct ctx *c, struct site *s, struct pump *p, struct probe_vcpu *blocks)
+{
+	int number = subscribe(c, s->sub);
+
+	DO(number);
+	p->c = c;
+	p->answer = check_site;
+	p->opaque = s;
+	p->total = 0;
+	for (unsigned i = 0; i < PROBE_VCPUS; i++)
+		s->seen[i] = 0;
+	DO(guest_start_all(c, &s->op, 1, N));
+	DO(pump_run(p, ALL_VCPUS));
+	OK(c, scry_unsubscribe(c->vm, number));
+	for (unsigned i = 0; i < c->vcpus; i++) {
+		DO(guest_block(c, i, &blocks[i]));
+		CHECK(c, s->seen[i] == N, "vCPU %u: %llu %s events of %d", i, (ull)s->seen[i],
+		      scry_event_name(s->sub.kind), N);
+	}
+	return 0;
+}
+
+static int ends_with(struct ctx *c, const struct probe_vcpu *blocks, uint64_t count,
+		     uint64_t faults)
+{
+	for (unsigned i = 0; i < c->vcpus; i++)
+		CHECK(c, blocks[i].op[0].count == count && blocks[i].op[0].faults == faults,
+		      "vCPU %u did %llu, faulted %llu times", i, (ull)blocks[i].op[0].count,
+		      (ull)blocks[i].op[0].faults);
+	return 0;
+}
+
+/* As the guest would have it, then skipped, then denied with #GP. */
+static int all_replies(struct ctx *c, struct site s)
+{
+	struct probe_vcpu blocks[PROBE_VCPUS];
+	struct pump p = { 0 };
+
+	DO(run_site(c, &s, &p, blocks));
+	DO(ends_with(c, blocks, N, 0));
+	s.action = SCRY_SKIP;
+	DO(run_site(c, &s, &p, blocks));
+	DO(ends_with(c, blocks, N, 0));
+	DO(world_reset(c));
+	s.action = SCRY_DENY;
+	DO(run_site(c, &s, &p, blocks));
+	for (unsigned i = 0; i < c->vcpus; i++)
+		CHECK(c, blocks[i].exceptions[13] == N && blocks[i].last_error == 0,
+		      "the guest got %llu #GP for %d that were denied", (ull)blocks[i].exceptions[13], N);
+	DO(ends_with(c, blocks, 0, N));
+	return 0;
+}
+
+static bool writes_cr(const struct scry_event *e, uint64_t value)
+{
+	return e->cr.new_value == value;
+}
+
+static bool reads_cr8(const struct scry_event *e, uint64_t value)
+{
+	return e->cr.cr == 8 && e->cr.old_value == value;
+}
+
+static int cr8(struct ctx *c)
+{
+	struct site s = { .sub = SUB(CR_WRITE, .cr = { .cr = 8 }), .op = OP(CR8, .value = 3, .toggle = 1),
+			  .about = writes_cr };
+
+	return all_replies(c, s);
+}
+
+/* The probe reads a control register back after each write. */
+static int cr_reads(struct ctx *c)
+{
+	struct site eight = { .sub = SUB(CR_READ, .cr = { .cr = 8 }),
+			      .op = OP(CR8, .value = 3, .toggle = 1), .about = reads_cr8 };
+	struct site zero = { .sub = SUB(CR_READ, .cr = { .cr = 0 }), .op = OP(CLTS) };
+	struct site three = { .sub = SUB(CR_READ, .cr = { .cr = 3 }),
+			      .op = OP(CR3, .value = c->probe.cr3[0]) };
+	struct site four = { .sub = SUB(CR_READ, .cr = { .cr = 4 }),
+			     .op = OP(CR4, .value = c->probe.cr4) };
+	struct probe_vcpu blocks[PROBE_VCPUS];
+	struct pump p = { 0 };
+
+	DO(run_site(c, &eight, &p, blocks));
+	DO(run_site(c, &zero, &p, blocks));
+	DO(run_site(c, &three, &p, blocks));
+	return run_site(c, &four, &p, blocks);
+}
+
+/* Skipped, with the register that it goes to, taken from its ModRM, filled by the client. */
+static int answer_cr8(struct pump *p, const struct scry_event *e, struct scry_reply *reply)
+{
+	uint8_t code[15] = { 0 };
+	unsigned reg;
+
+	OK(p->c, scry_read_phys(p->c->vm, e->rip, code, e->insn_len));
+	reg = (code[e->insn_len - 1] & 7) | (code[0] & 1) << 3;
+	p->regs.gpr[reg] = 9;
+	reply->set = SCRY_REG_BIT(reg);
+	reply->regs = &p->regs;
+	reply->action = SCRY_SKIP;
+	return 0;
+}
+
+static int cr_read_answered(struct ctx *c)
+{
+	const struct probe_op op = OP(CR8, .value = 3);
+	struct pump p = { .c = c, .answer = answer_cr8 };
+	struct probe_vcpu block;
+
+	OK(c, subscribe(c, SUB(CR_READ, .cr = { .cr = 8 })));
+	DO(guest_start(c, 0, &op, 1, 1));
+	DO(pump_run(&p, 1));
+	DO(guest_block(c, 0, &block));
+	CHECK(c, block.op[0].out[0] == 9, "the guest read CR8 as %#llx", (ull)block.op[0].out[0]);
+	return 0;
+}
+
+static bool writes_xcr0(const struct scry_event *e, uint64_t value)
+{
+	return e->xsetbv.index == 0 && e->xsetbv.new_value == value;
+}
+
+static int xsetbv(struct ctx *c)
+{
+	struct site s = { .sub = SUB(XSETBV), .op = OP(XSETBV, .value = 1, .toggle = 2),
+			  .about = writes_xcr0 };
+
+	if (!(c->probe.features & PROBE_HAS_XSAVE))
+		return 0;	/* CR4.OSXSAVE cannot be set: there is no XSETBV */
+	return all_replies(c, s);
+}
+
+static bool writes_dr(const struct scry_event *e, uint64_t value)
+{
+	return e->dr.new_value == value;
+}
+
+static int debug_registers(struct ctx *c)
+{
+	struct site writes = { .sub = SUB(DR_WRITE, .dr = { .mask = 1u << 2 }),
+			       .op = OP(DR_WRITE, .arg = 2, .value = 0x1000, .step = 16), .about = writes_dr };
+	struct site reads = { .sub = SUB(DR_READ, .dr = { .mask = 1u << 7 }),
+			      .op = OP(DR_READ, .arg = 7) };
+	struct site none = { .sub = SUB(DR_WRITE, .dr = { .mask = 1u << 3 }),
+			     .op = OP(DR_WRITE, .arg = 2) };
+	struct pump p = { .c = c };
+
+	DO(all_replies(c, writes));
+	DO(world_reset(c));
+	DO(all_replies(c, reads));
+	OK(c, subscribe(c, none.sub));
+	DO(guest_start_all(c, &none.op, 1, N));
+	DO(pump_run(&p, ALL_VCPUS));
+	CHECK(c, p.total == 0, "%llu events of a debug register that the filter leaves out",
+	      (ull)p.total);
+	return 0;
+}
+
+/* Every one of the eight instructions, and the filter that is for it. */
+static int descriptors(struct ctx *c)
+{
+	const struct probe_op ops[] = {
+		OP(SGDT), OP(SIDT), OP(SLDT), OP(STR), OP(LGDT), OP(LIDT),
+		OP(LLDT, .value = PROBE_SEL_LDT), OP(LTR, .value = PROBE_SEL_TSS),
+	};
+
+	for (unsigned i = 0; i < 8; i++) {
+		uint32_t table = i % 4, access = i < 4 ? SCRY_READ : SCRY_WRITE;
+		struct site s = { .sub = SUB(DESCRIPTOR, .desc = { .tables = 1u << table, .access = access }),
+				  .op = ops[i] };
+		struct probe_vcpu blocks[PROBE_VCPUS];
+		struct pump p = { .c = c };
+		int number;
+
+		DO(run_site(c, &s, &p, blocks));
+		DO(ends_with(c, blocks, N, 0));
+		DO(world_reset(c));
+		s.sub.desc.access ^= SCRY_READ | SCRY_WRITE;
+		number = subscribe(c, s.sub);
+		DO(number);
+		p = (struct pump){ .c = c };
+		DO(guest_start_all(c, &s.op, 1, N));
+		DO(pump_run(&p, ALL_VCPUS));
+		OK(c, scry_unsubscribe(c->vm, number));
+		CHECK(c, p.total == 0, "operation %u: %llu events of the other direction", i,
+		      (ull)p.total);
+	}
+	return 0;
+}
+
+static int descriptor_replies(struct ctx *c)
+{
+	DO(all_replies(c, (struct site){ .sub = SUB(DESCRIPTOR), .op = OP(LGDT) }));
+	DO(world_reset(c));
+	return all_replies(c, (struct site){ .sub = SUB(DESCRIPTOR),
+					     .op = OP(SIDT, .flags = PROBE_USER) });
+}
+
+static bool is_vmmcall(const struct scry_event *e, uint64_t value)
+{
+	return e->hypercall.vmmcall == 1 && e->gpr[SCRY_REG_RBX] == value;
+}
+
+/* Answered by the client, at CPL 0 and 3, as a hypervisor would. */
+static int hypercall(struct ctx *c, struct probe_op op, bool (*about)(const struct scry_event *,
+								       uint64_t))
+{
+	struct site s = { .sub = SUB(HYPERCALL), .op = op, .about = about, .action = SCRY_SKIP,
+			  .set = SCRY_REG_BIT(SCRY_REG_RAX) };
+	struct pump p = { .regs.gpr[SCRY_REG_RAX] = 0x5c12 };
+	struct probe_vcpu blocks[PROBE_VCPUS];
+
+	DO(run_site(c, &s, &p, blocks));
+	DO(ends_with(c, blocks, N, 0));
+	for (unsigned i = 0; i < c->vcpus; i++)
+		CHECK(c, blocks[i].op[0].out[0] == 0x5c12, "the guest got %#llx",
+		      (ull)blocks[i].op[0].out[0]);
+	return 0;
+}
+
+static int hypercalls(struct ctx *c)
+{
+	DO(hypercall(c, OP(VMCALL, .arg = 1, .value = 7, .step = 1), NULL));
+	DO(hypercall(c, OP(VMMCALL, .arg = 1, .value = 7, .step = 1), is_vmmcall));
+	return hypercall(c, OP(VMMCALL, .arg = 1, .value = 7, .flags = PROBE_USER), is_vmmcall);
+}
+
+#define PORT 0x80	/* delays; nothing listens */
+
+static bool out_byte(const struct scry_event *e, uint64_t value)
+{
+	return e->io.port == PORT && e->io.access == SCRY_WRITE && e->io.size == 1 &&
+	       e->io.value == (uint8_t)value;
+}
+
+static bool in_long(const struct scry_event *e, uint64_t value)
+{
+	(void)value;
+	return e->io.port == PORT && e->io.access == SCRY_READ && e->io.size == 4;
+}
+
+static int ports(struct ctx *c)
+{
+	struct site out = { .sub = SUB(IO, .io = { .use_range = 1, .first = PORT, .last = PORT,
+					    .access = SCRY_WRITE }),
+			    .op = OP(OUT, .arg = PORT, .size = 1, .value = 5, .step = 3), .about = out_byte };
+	struct site in = { .sub = SUB(IO), .op = OP(IN, .arg = PORT, .size = 4), .about = in_long };
+	struct site none = { .sub = SUB(IO, .io = { .use_range = 1, .first = PORT + 4, .last = 0xffff }),
+			     .op = OP(IN, .arg = PORT, .size = 4) };
+	struct pump p = { .c = c };
+
+	DO(all_replies(c, out));
+	DO(world_reset(c));
+	DO(all_replies(c, in));
+	OK(c, subscribe(c, none.sub));
+	DO(guest_start_all(c, &none.op, 1, N));
+	DO(pump_run(&p, ALL_VCPUS));
+	CHECK(c, p.total == 0, "%llu events of ports that the filter leaves out", (ull)p.total);
+	return 0;
+}
+
+/* IN answered by the client; at CPL 3, where no bitmap permits it, there is nothing to answer. */
+static int port_answered(struct ctx *c)
+{
+	struct site s = { .sub = SUB(IO), .op = OP(IN, .arg = PORT, .size = 2), .action = SCRY_SKIP,
+			  .set = SCRY_REG_BIT(SCRY_REG_RAX) };
+	struct pump p = { .regs.gpr[SCRY_REG_RAX] = 0x1234 };
+	struct probe_vcpu blocks[PROBE_VCPUS];
+	struct pump none = { .c = c };
+
+	DO(run_site(c, &s, &p, blocks));
+	for (unsigned i = 0; i < c->vcpus; i++)
+		CHECK(c, blocks[i].op[0].out[0] == 0x1234, "the guest read %#llx",
+		      (ull)blocks[i].op[0].out[0]);
+	OK(c, subscribe(c, s.sub));
+	s.op.flags = PROBE_USER;
+	DO(guest_start_all(c, &s.op, 1, N));
+	DO(pump_run(&none, ALL_VCPUS));
+	CHECK(c, none.total == 0, "%llu events of IN at CPL 3, which only raises #GP",
+	      (ull)none.total);
+	return 0;
+}
+
+static int rdtsc(struct ctx *c)
+{
+	struct site s = { .sub = SUB(RDTSC), .op = OP(RDTSC), .action = SCRY_SKIP,
+			  .set = SCRY_REG_BIT(SCRY_REG_RAX) | SCRY_REG_BIT(SCRY_REG_RDX) };
+	struct pump p = { .regs.gpr = { [SCRY_REG_RAX] = 0x89abcdef, [SCRY_REG_RDX] = 0x01234567 } };
+	struct probe_vcpu blocks[PROBE_VCPUS];
+
+	DO(run_site(c, &s, &p, blocks));
+	for (unsigned i = 0; i < c->vcpus; i++)
+		CHECK(c, blocks[i].op[0].out[0] == 0x0123456789abcdef, "the guest read %#llx",
+		      (ull)blocks[i].op[0].out[0]);
+	return all_replies(c, (struct site){ .sub = SUB(RDTSC), .op = OP(RDTSC, .flags = PROBE_USER) });
+}
+
+static bool invalidates(const struct scry_event *e, uint64_t value)
+{
+	return e->invlpg.gva == value;
+}
+
+static int invlpg(struct ctx *c)
+{
+	return all_replies(c, (struct site){ .sub = SUB(INVLPG),
+					     .op = OP(INVLPG, .value = 0x200000, .step = 4096),
+					     .about = invalidates });
+}
+
+static int hlt(struct ctx *c)
+{
+	struct site s = { .sub = SUB(HLT), .op = OP(HLT) };
+	struct probe_vcpu blocks[PROBE_VCPUS];
+	struct pump p = { 0 };
+
+	DO(run_site(c, &s, &p, blocks));
+	return ends_with(c, blocks, N, 0);
+}
+
+static int syscall_insn(struct ctx *c)
+{
+	return all_replies(c, (struct site){ .sub = SUB(SYSCALL), .op = OP(SYSCALL) });
+}
+
+/* The same while the vCPU has long left its block: it is executed once, and told of once. */
+static int held(struct ctx *c)
+{
+	const struct probe_op list[] = { OP(IN, .arg = PORT, .size = 4), OP(LGDT), OP(RDTSC),
+					 OP(INVLPG, .value = 0x200000), OP(INT3) };
+	struct scry_regs regs;
+	struct probe_vcpu block;
+	struct scry_event e;
+
+	OK(c, subscribe(c, SUB(IO)));
+	OK(c, subscribe(c, SUB(DESCRIPTOR)));
+	OK(c, subscribe(c, SUB(RDTSC)));
+	OK(c, subscribe(c, SUB(INVLPG)));
+	OK(c, subscribe(c, SUB(INT3)));
+	DO(guest_start(c, 0, list, 5, 20));
+	for (int i = 0; i < 5 * 20; i++) {
+		DO(pump_one(c, &e));
+		OK(c, scry_regs_get(c->vm, 0, &regs));
+		CHECK(c, regs.rip == e.rip, "rip %#llx, the event's %#llx", (ull)regs.rip, (ull)e.rip);
+		if (i % 7 == 0)
+			sleep_ms(1);
+		OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
+	}
+	DO(guest_wait(c, 0));
+	CHECK(c, scry_event_wait(c->vm, &e, 1, 20) == 0, "an event too many");
+	DO(guest_block(c, 0, &block));
+	for (unsigned i = 0; i < 5; i++)
+		CHECK(c, block.op[i].count == 20 && !block.op[i].faults, "operation %u done %llu times", i,
+		      (ull)block.op[i].count);
+	CHECK(c, block.exceptions[3] == 20, "%llu #BP", (ull)block.exceptions[3]);
+	return 0;
+}
+
+const struct test tests_sites[] = {
+	{ "event-cr8", cr8, { SCRY_CAP_EVENT_CR_WRITE } },
+	{ "event-rdcr", cr_reads, { SCRY_CAP_EVENT_CR_READ } },
+	{ "event-rdcr-answered", cr_read_answered, { SCRY_CAP_EVENT_CR_READ } },
+	{ "event-xsetbv", xsetbv, { SCRY_CAP_EVENT_XSETBV } },
+	{ "event-dr", debug_registers, { SCRY_CAP_EVENT_DR_WRITE, SCRY_CAP_EVENT_DR_READ } },
+	{ "event-desc", descriptors, { SCRY_CAP_EVENT_DESCRIPTOR } },
+	{ "event-desc-replies", descriptor_replies, { SCRY_CAP_EVENT_DESCRIPTOR } },
+	{ "event-hypercall", hypercalls, { SCRY_CAP_EVENT_HYPERCALL } },
+	{ "event-io", ports, { SCRY_CAP_EVENT_IO } },
+	{ "event-io-answered", port_answered, { SCRY_CAP_EVENT_IO } },
+	{ "event-rdtsc", rdtsc, { SCRY_CAP_EVENT_RDTSC } },
+	{ "event-invlpg", invlpg, { SCRY_CAP_EVENT_INVLPG } },
+	{ "event-hlt", hlt, { SCRY_CAP_EVENT_HLT } },
+	{ "event-syscall", syscall_insn, { SCRY_CAP_EVENT_SYSCALL } },
+	{ "event-sites-held", held, { SCRY_CAP_EVENT_IO, SCRY_CAP_EVENT_DESCRIPTOR,
+				      SCRY_CAP_EVENT_RDTSC } },
+	{ 0 }
+};
