@@ -147,6 +147,6 @@ guest_stop() {
 	pid=$(guest_pid "$name")
 	kill -KILL "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null || true
-	rm -f "$work/$name.pid"
+	rm -f "$work/$name.pid" "$SCRY_RUNTIME_DIR/$name.sock"	# it was killed
 	eval "exec ${!fd}>&-"
 }
