@@ -56,8 +56,8 @@ static void translated(uint64_t id, struct qemu_tb *tb)
 static void apply(struct qemu_cpu *cpu, void *filters)
 {
 	struct filters *new = filters;
-	uint32_t before = armed ? armed->kinds : 0;
-	uint32_t after = new ? new->kinds : 0;
+	uint32_t before = armed ? armed->kinds & FILTER_SITES : 0;
+	uint32_t after = new ? new->kinds & FILTER_SITES : 0;
 
 	free(armed);
 	armed = new;

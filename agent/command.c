@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "command.h"
+#include "exception.h"
 #include "msr.h"
 #include "regs.h"
 #include "vcpu.h"
@@ -70,16 +71,29 @@ static int set(struct vcpu *vcpu, uint64_t mask, struct scry_agent_slot *mem)
 	return set_simple(vcpu, &regs, mask, mem);
 }
 
+/* "Deny" is an exception too. */
+static void take_action(struct vcpu *vcpu, const struct slot_command *command)
+{
+	vcpu->action = command->action;
+	vcpu->exception = command->exception;
+	if (command->action == SCRY_DENY) {
+		vcpu->action = SCRY_INJECT;
+		vcpu->exception = (struct scry_exception){ .vector = EXCEPTION_GP };
+	}
+}
+
 static int reply(struct vcpu *vcpu, const struct slot_command *command,
 		 struct scry_agent_slot *mem)
 {
 	int status;
 
-	if (command->action > SCRY_DENY)
+	if (command->action > SCRY_INJECT)
 		return fail(mem, SCRY_E_INVAL, "the reply's action is not known to this agent");
+	if (command->action == SCRY_INJECT && !exception_valid(&command->exception))
+		return fail(mem, SCRY_E_INVAL, "there is no such exception to inject");
 	status = set(vcpu, command->set, mem);
 	if (status == 0)
-		vcpu->action = command->action;
+		take_action(vcpu, command);
 	return status;
 }
 

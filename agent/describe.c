@@ -109,22 +109,27 @@ static void describe_kind(struct qemu_cpu *cpu, struct site site, struct scry_ev
 	}
 }
 
-void describe(struct vcpu *vcpu, struct site site, struct scry_event *event)
+void describe_vcpu(struct vcpu *vcpu, struct scry_event *event)
 {
 	struct qemu_cpu *cpu = vcpu->cpu;
 	uint64_t *gpr = cpu_gpr(cpu), width = cpu_hflags(cpu) & HF_CS64 ? ~UINT64_C(0) : UINT32_MAX;
 
 	*event = (struct scry_event){
-		.kind = site.kind,
 		.vcpu = vcpu->index,
 		.sequence = ++vcpu->sequence,
 		.rip = vcpu->rip,
 		.rflags = cpu_rflags_in_block(cpu),
 		.cr3 = cpu_get64(cpu, cpu_layout.cr3),
-		.insn_len = site.len,
 		.cpl = cpu_hflags(cpu) & HF_CPL,
 	};
 	for (int i = 0; i < 16; i++)
 		event->gpr[i] = gpr[i] & width;
-	describe_kind(cpu, site, event);
+}
+
+void describe(struct vcpu *vcpu, struct site site, struct scry_event *event)
+{
+	describe_vcpu(vcpu, event);
+	event->kind = site.kind;
+	event->insn_len = site.len;
+	describe_kind(vcpu->cpu, site, event);
 }

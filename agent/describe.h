@@ -5,6 +5,9 @@
 #include "decode.h"
 #include "vcpu.h"
 
+/* Fill what every event says of its vCPU, and number it. */
+void describe_vcpu(struct vcpu *vcpu, struct scry_event *event);
+
 /* Fill an event about the instruction at vcpu->rip, and number it. */
 void describe(struct vcpu *vcpu, struct site site, struct scry_event *event);
 

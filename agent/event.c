@@ -2,6 +2,7 @@
 #include "arm.h"
 #include "describe.h"
 #include "event.h"
+#include "exception.h"
 #include "execute.h"
 #include "phys.h"
 #include "restore.h"
@@ -16,8 +17,8 @@ static void finish(struct vcpu *vcpu, struct site site)
 		vcpu_leave(vcpu);
 	if (vcpu->action == SCRY_SKIP)
 		execute_nothing(vcpu, site);
-	if (vcpu->action == SCRY_DENY)
-		qemu.raise_exception_err_ra(cpu_env(vcpu->cpu), 13, 0, 0);
+	if (vcpu->action == SCRY_INJECT)
+		exception_raise(vcpu);
 	execute(vcpu, site);
 }
 

@@ -134,3 +134,25 @@ bool filter_match(const struct filters *filters, struct qemu_cpu *cpu, unsigned 
 	}
 	return false;
 }
+
+static bool match_interrupt(const struct scry_subscription *sub, enum scry_interrupt_type type,
+			    uint8_t vector)
+{
+	const uint64_t *v = sub->interrupt.vectors;
+
+	return (!sub->interrupt.types || sub->interrupt.types >> type & 1) &&
+	       (!(v[0] | v[1] | v[2] | v[3]) || v[vector / 64] >> vector % 64 & 1);
+}
+
+bool filter_match_interrupt(const struct filters *filters, unsigned vcpu,
+			    enum scry_interrupt_type type, uint8_t vector)
+{
+	for (unsigned i = 0; filters && i < filters->count; i++) {
+		const struct scry_subscription *sub = &filters->entry[i].sub;
+
+		if (sub->kind == SCRY_EVENT_INTERRUPT && (!sub->vcpus || sub->vcpus >> vcpu & 1) &&
+		    match_interrupt(sub, type, vector))
+			return true;
+	}
+	return false;
+}

@@ -18,6 +18,9 @@ struct filters {
 	} entry[SCRY_AGENT_SUBS];
 };
 
+/* The kinds that are about instructions, which are found as they are translated. */
+#define FILTER_SITES (~(1u << SCRY_EVENT_INTERRUPT))
+
 /* 0, or SCRY_E_... with a sentence in text. */
 int filter_check(const struct scry_subscription *sub, unsigned vcpu_count, char *text,
 		 size_t size);
@@ -28,5 +31,9 @@ int filter_check(const struct scry_subscription *sub, unsigned vcpu_count, char 
  */
 bool filter_match(const struct filters *filters, struct qemu_cpu *cpu, unsigned vcpu,
 		  struct site site);
+
+/* Is there one for what this vCPU is about to take?  Its type is as in the event. */
+bool filter_match_interrupt(const struct filters *filters, unsigned vcpu,
+			    enum scry_interrupt_type type, uint8_t vector);
 
 #endif

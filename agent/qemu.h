@@ -48,6 +48,8 @@ struct qemu_version {
 	X(bool, cpu_restore_state, (struct qemu_cpu *, uintptr_t host_pc, bool will_exit)) \
 	X(void, cpu_loop_exit_noexc, (struct qemu_cpu *)) \
 	X(void, raise_exception_err_ra, (struct qemu_env *, int, int error, uintptr_t host_pc)) \
+	X(void, do_interrupt_all, (struct qemu_cpu *, int vector, int is_int, int error, \
+				   uint64_t next_eip, int is_hw)) \
 	X(void, raise_exception_ra, (struct qemu_env *, int, uintptr_t host_pc)) \
 	X(int, cpu_memory_rw_debug, (struct qemu_cpu *, uint64_t gva, void *, uint64_t, bool)) \
 	X(void, tb_flush, (struct qemu_cpu *)) \

@@ -118,6 +118,9 @@ static void carry_out(struct slot *slot)
 	command.set = hostile->set;
 	command.msr_index = hostile->msr_index;
 	command.msr_value = hostile->msr_value;
+	command.exception.vector = hostile->exception.vector;
+	command.exception.error_code = hostile->exception.error_code;
+	command.exception.cr2 = hostile->exception.cr2;
 	slot->command_seen = number;
 	slot->commands++;
 

@@ -19,6 +19,7 @@ struct slot_command {
 	uint64_t set;
 	uint32_t msr_index;
 	uint64_t msr_value;
+	struct scry_exception exception;
 };
 
 struct slot_ops {

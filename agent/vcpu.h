@@ -32,7 +32,9 @@ struct vcpu {
 	uint64_t rip;			/* where the guest goes on, as far as we know */
 	uint64_t cs_base;
 	bool jumps;			/* the client chose another rip */
-	uint32_t action;		/* of the reply */
+	uint32_t action;		/* of the reply: continue, skip or inject */
+	struct scry_exception exception;	/* to inject */
+	bool raises;			/* the next exception is of our making: no event */
 	uint64_t sequence;		/* events delivered to this client */
 
 	bool passes;			/* the instruction at rip is no event when it comes next */

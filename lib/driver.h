@@ -82,6 +82,11 @@ static inline bool scry_is_cr(uint32_t cr)
 	return cr == 0 || (cr >= 2 && cr <= 4) || cr == 8;
 }
 
+static inline bool scry_is_exception(uint32_t vector)
+{
+	return vector < 32 && vector != 2;
+}
+
 /* All drivers, NULL at the end; the first is the one for a URI without a scheme. */
 extern const struct scry_driver *const scry_drivers[];
 

@@ -88,8 +88,11 @@ int scry_reply(struct scry_vm *vm, const struct scry_event *event, const struct 
 		return ret;
 	if (reply->sz != sizeof(*reply))
 		return scry_fail(SCRY_E_INVAL, "scry_reply.sz must be sizeof(struct scry_reply)");
-	if ((unsigned)reply->action > SCRY_DENY)
+	if ((unsigned)reply->action > SCRY_INJECT)
 		return scry_fail(SCRY_E_INVAL, "there is no reply action %d", (int)reply->action);
+	if (reply->action == SCRY_INJECT && !scry_is_exception(reply->exception.vector))
+		return scry_fail(SCRY_E_INVAL, "there is no exception %u to inject: vectors are 0 "
+				 "to 31, and 2 is the NMI", reply->exception.vector);
 	if (reply->set & ~SCRY_REGS_ALL || (reply->set && !reply->regs))
 		return scry_fail(SCRY_E_INVAL, "the reply names registers without their values");
 	return vm->driver->reply(vm, event, reply);

@@ -20,7 +20,7 @@
 #include <scry/vm.h>
 
 #define SCRY_AGENT_MAGIC   0x79726373u	/* "scry" */
-#define SCRY_AGENT_VERSION 3u		/* step it with every change in this file */
+#define SCRY_AGENT_VERSION 4u		/* step it with every change in this file */
 
 #define SCRY_AGENT_CHUNK   65536u	/* most bytes of memory in one message */
 #define SCRY_AGENT_REGIONS 64u		/* most regions in a memory map */
@@ -193,6 +193,7 @@ struct scry_agent_slot {
 					 * XSAVE_SET: bytes in xsave[] */
 	uint32_t msr_index;
 	uint32_t reserved;
+	struct scry_exception exception;	/* REPLY with SCRY_INJECT */
 
 	/* Either, by the command. */
 	uint64_t msr_value;

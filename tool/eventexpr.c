@@ -16,6 +16,16 @@ struct expression {
 	unsigned count;
 };
 
+const char *interrupt_type_name(enum scry_interrupt_type type)
+{
+	static const char *const names[] = {
+		[SCRY_INTERRUPT_EXCEPTION] = "exception", [SCRY_INTERRUPT_SOFTWARE] = "software",
+		[SCRY_INTERRUPT_HARDWARE] = "hardware", [SCRY_INTERRUPT_NMI] = "nmi",
+	};
+
+	return names[type];
+}
+
 static struct scry_subscription subscription(enum scry_event_kind kind)
 {
 	return (struct scry_subscription){ .sz = sizeof(struct scry_subscription), .kind = kind };
@@ -174,6 +184,25 @@ static int parse_io(struct expression *e, struct scry_subscription *sub)
 	       sub->io.first <= sub->io.last && sub->io.last <= 0xffff;
 }
 
+/* int[:VECTOR|TYPE] */
+static int parse_int(struct expression *e, struct scry_subscription *sub)
+{
+	uint64_t vector;
+
+	*sub = subscription(SCRY_EVENT_INTERRUPT);
+	if (e->count == 1)
+		return 1;
+	for (unsigned i = 0; i <= SCRY_INTERRUPT_NMI; i++)
+		if (!strcmp(e->word[1], interrupt_type_name(i)))
+			sub->interrupt.types = 1u << i;
+	if (e->count > 2 || sub->interrupt.types)
+		return e->count == 2;
+	if (!parse_u64(e->word[1], &vector) || vector > 255)
+		return 0;
+	sub->interrupt.vectors[vector / 64] = UINT64_C(1) << vector % 64;
+	return 1;
+}
+
 /* Events that need no filter: their names are the library's. */
 static int parse_plain(const struct expression *e, struct scry_subscription *sub)
 {
@@ -208,6 +237,8 @@ int parse_event(const char *text, struct scry_subscription subs[2])
 		return parse_dr(&e, subs);
 	if (!strcmp(name, "desc"))
 		return parse_desc(&e, &subs[0]);
+	if (!strcmp(name, "int"))
+		return parse_int(&e, &subs[0]);
 	if (!strcmp(name, "io"))
 		return parse_io(&e, &subs[0]);
 	return parse_plain(&e, &subs[0]);

@@ -12,6 +12,7 @@
 	"  msr[:MSR][:r|w|rw]                 model-specific registers\n" \
 	"  desc[:gdtr|idtr|ldtr|tr][:r|w|rw]  descriptor-table registers\n" \
 	"  io[:PORT[-PORT]][:r|w|rw]          ports\n" \
+	"  int[:VECTOR|exception|software|hardware|nmi]\n" \
 	"  cpuid[:LEAF[.SUBLEAF]]\n" \
 	"  xsetbv hypercall hlt rdtsc invlpg syscall int3\n"
 
@@ -20,5 +21,8 @@
  * writing are two kinds of event).  Returns their number, or 0 if it is no expression.
  */
 int parse_event(const char *text, struct scry_subscription subs[2]);
+
+/* "exception", "software", ...: as in an expression. */
+const char *interrupt_type_name(enum scry_interrupt_type type);
 
 #endif

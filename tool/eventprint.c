@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "eventexpr.h"
 #include "eventprint.h"
 #include "msrname.h"
 #include "term.h"
@@ -20,6 +21,7 @@ static const struct {
 	[SHOWN_HYPERCALL] = { "hypercall", BOLD }, [SHOWN_IO] = { "io", GREEN },
 	[SHOWN_HLT] = { "hlt", PLAIN },		[SHOWN_RDTSC] = { "rdtsc", PLAIN },
 	[SHOWN_INVLPG] = { "invlpg", CYAN },	[SHOWN_SYSCALL] = { "syscall", PLAIN },
+	[SHOWN_INT] = { "int", RED },
 };
 
 static enum shown_kind shown_cr(uint32_t cr)
@@ -48,7 +50,7 @@ enum shown_kind shown_kind(const struct scry_event *event)
 		[SCRY_EVENT_DESCRIPTOR] = SHOWN_DESC,	[SCRY_EVENT_HYPERCALL] = SHOWN_HYPERCALL,
 		[SCRY_EVENT_IO] = SHOWN_IO,		[SCRY_EVENT_HLT] = SHOWN_HLT,
 		[SCRY_EVENT_RDTSC] = SHOWN_RDTSC,	[SCRY_EVENT_INVLPG] = SHOWN_INVLPG,
-		[SCRY_EVENT_SYSCALL] = SHOWN_SYSCALL,
+		[SCRY_EVENT_SYSCALL] = SHOWN_SYSCALL,	[SCRY_EVENT_INTERRUPT] = SHOWN_INT,
 	};
 
 	return event->kind == SCRY_EVENT_CR_WRITE ? shown_cr(event->cr.cr) : kinds[event->kind];
@@ -92,6 +94,15 @@ static void print_io(const struct scry_event *e)
 		printf("  0x%" PRIx32, e->io.value);
 }
 
+static void print_int(const struct scry_event *e)
+{
+	printf("%u %s", e->interrupt.vector, interrupt_type_name(e->interrupt.type));
+	if (e->interrupt.has_error)
+		printf("  error 0x%" PRIx32, e->interrupt.error_code);
+	if (e->interrupt.cr2)
+		printf("  cr2 0x%" PRIx64, e->interrupt.cr2);
+}
+
 static void print_details(const struct scry_event *e)
 {
 	switch (e->kind) {
@@ -131,6 +142,9 @@ static void print_details(const struct scry_event *e)
 	case SCRY_EVENT_IO:
 		print_io(e);
 		break;
+	case SCRY_EVENT_INTERRUPT:
+		print_int(e);
+		break;
 	case SCRY_EVENT_INVLPG:
 		printf("0x%" PRIx64, e->invlpg.gva);
 		break;
@@ -162,6 +176,16 @@ static void print_json_io(const struct scry_event *e)
 	       e->io.string ? "true" : "false");
 	if (out && !e->io.string)
 		printf(", \"value\": \"0x%" PRIx32 "\"", e->io.value);
+}
+
+static void print_json_int(const struct scry_event *e)
+{
+	printf(", \"vector\": %u, \"type\": \"%s\"", e->interrupt.vector,
+	       interrupt_type_name(e->interrupt.type));
+	if (e->interrupt.has_error)
+		printf(", \"error\": \"0x%" PRIx32 "\"", e->interrupt.error_code);
+	if (e->interrupt.cr2)
+		printf(", \"cr2\": \"0x%" PRIx64 "\"", e->interrupt.cr2);
 }
 
 static void print_json_details(const struct scry_event *e)
@@ -211,6 +235,9 @@ static void print_json_details(const struct scry_event *e)
 		break;
 	case SCRY_EVENT_IO:
 		print_json_io(e);
+		break;
+	case SCRY_EVENT_INTERRUPT:
+		print_json_int(e);
 		break;
 	case SCRY_EVENT_INVLPG:
 		printf(", \"gva\": \"0x%" PRIx64 "\"", e->invlpg.gva);

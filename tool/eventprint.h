@@ -10,7 +10,7 @@
 enum shown_kind { SHOWN_CR0, SHOWN_CR2, SHOWN_CR3, SHOWN_CR4, SHOWN_CR8, SHOWN_RDCR, SHOWN_CPUID,
 		  SHOWN_RDMSR, SHOWN_WRMSR, SHOWN_INT3, SHOWN_XSETBV, SHOWN_RDDR, SHOWN_DR,
 		  SHOWN_DESC, SHOWN_HYPERCALL, SHOWN_IO, SHOWN_HLT, SHOWN_RDTSC, SHOWN_INVLPG,
-		  SHOWN_SYSCALL, SHOWN_COUNT };
+		  SHOWN_SYSCALL, SHOWN_INT, SHOWN_COUNT };
 
 enum shown_kind shown_kind(const struct scry_event *event);
 const char *shown_name(enum shown_kind kind);

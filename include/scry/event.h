@@ -34,7 +34,8 @@ struct scry_vm;
 	X(HLT,        "hlt",       "HLT executed") \
 	X(RDTSC,      "rdtsc",     "time-stamp counter read") \
 	X(INVLPG,     "invlpg",    "INVLPG executed") \
-	X(SYSCALL,    "syscall",   "SYSCALL or SYSENTER executed")
+	X(SYSCALL,    "syscall",   "SYSCALL or SYSENTER executed") \
+	X(INTERRUPT,  "int",       "exception or interrupt about to be delivered")
 
 enum scry_event_kind {
 #define SCRY_EVENT_ENUM(NAME, name, text) SCRY_EVENT_##NAME,
@@ -50,6 +51,14 @@ const char *scry_event_name(enum scry_event_kind kind);
 
 /* Descriptor-table registers, as bits of a filter 1u << SCRY_TABLE_GDTR and so on. */
 enum scry_table_reg { SCRY_TABLE_GDTR, SCRY_TABLE_IDTR, SCRY_TABLE_LDTR, SCRY_TABLE_TR };
+
+/* What is delivered through the IDT, as bits of a filter 1u << SCRY_INTERRUPT_... */
+enum scry_interrupt_type {
+	SCRY_INTERRUPT_EXCEPTION,	/* fault, trap or abort: vectors 0 to 31 */
+	SCRY_INTERRUPT_SOFTWARE,	/* INT n, INT3, INTO */
+	SCRY_INTERRUPT_HARDWARE,	/* from an interrupt controller */
+	SCRY_INTERRUPT_NMI,
+};
 
 /* Directions, as bits of a filter; 0 = both. */
 #define SCRY_READ  1u	/* IN; SGDT, SIDT, SLDT, STR */
@@ -93,6 +102,11 @@ struct scry_subscription {
 			uint32_t first, last;	/* ports, 0 to 0xffff */
 			uint32_t access;	/* SCRY_READ, SCRY_WRITE */
 		} io;
+		struct {		/* SCRY_EVENT_INTERRUPT */
+			uint32_t types;	/* bits by enum scry_interrupt_type; 0 = all */
+			uint32_t reserved;
+			uint64_t vectors[4];	/* bit n % 64 of [n / 64]; none = all */
+		} interrupt;
 		uint64_t reserved_filter[24];
 	};
 };
@@ -166,10 +180,31 @@ struct scry_event {
 			uint64_t gva;		/* as computed, canonical or not */
 		} invlpg;
 		struct {
+			uint32_t type;		/* enum scry_interrupt_type */
+			uint8_t vector;
+			uint8_t has_error;	/* 1 = error_code goes with it */
+			uint16_t reserved;
+			uint32_t error_code;
+			uint64_t cr2;		/* of a page fault (vector 14) */
+		} interrupt;
+		struct {
 			uint32_t sysenter;	/* 1 = SYSENTER, 0 = SYSCALL */
 		} syscall;
 	};
 };
+
+/*
+ * SCRY_EVENT_INTERRUPT comes before the IDT is looked at, with rip where the
+ * guest will return to, but for a software interrupt: there rip is of the
+ * instruction, and insn_len leads behind it.  SCRY_CONTINUE delivers it;
+ * SCRY_SKIP drops it: a software interrupt does nothing, a hardware interrupt
+ * is taken and, if it came through the local APIC, ended there; behind a fault
+ * the guest would meet the same fault again, unless the reply changes what
+ * caused it.  SCRY_DENY and SCRY_INJECT deliver another exception instead.
+ * With SCRY_REG_RIP in the reply it is dropped, and the guest goes on there.
+ * INT3 can be an event of both kinds, SCRY_EVENT_INT3 first.  Exceptions that
+ * a reply or scry_inject() raised are no events.
+ */
 
 /*
  * No event: an instruction that raises an exception instead (#GP or #UD for
@@ -200,6 +235,14 @@ enum scry_action {
 	SCRY_CONTINUE,	/* execute the instruction */
 	SCRY_SKIP,	/* go on behind it, without its effect */
 	SCRY_DENY,	/* raise #GP(0) at it */
+	SCRY_INJECT,	/* raise another exception at it */
+};
+
+/* For SCRY_INJECT. */
+struct scry_exception {
+	uint32_t vector;	/* 0 to 31, not 2 */
+	uint32_t error_code;	/* for those that have one: 8, 10 to 14, 17, 21 */
+	uint64_t cr2;		/* page fault (14): the address */
 };
 
 /* The answer to an event. */
@@ -209,6 +252,7 @@ struct scry_reply {
 	uint32_t reserved;
 	uint64_t set;			/* registers to write first (SCRY_REG_BIT()) */
 	const struct scry_regs *regs;	/* their values; may be NULL if set is 0 */
+	struct scry_exception exception;	/* SCRY_INJECT */
 };
 
 /*

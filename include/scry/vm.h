@@ -111,7 +111,8 @@ int scry_memory_map(struct scry_vm *vm, struct scry_region *regions, size_t max)
 	X(EVENT_HLT,        "event-hlt",        "event: HLT") \
 	X(EVENT_RDTSC,      "event-rdtsc",      "event: time-stamp counter read") \
 	X(EVENT_INVLPG,     "event-invlpg",     "event: INVLPG") \
-	X(EVENT_SYSCALL,    "event-syscall",    "event: SYSCALL or SYSENTER")
+	X(EVENT_SYSCALL,    "event-syscall",    "event: SYSCALL or SYSENTER") \
+	X(EVENT_INTERRUPT,  "event-interrupt",  "event: exception or interrupt delivered")
 
 enum scry_cap {
 #define SCRY_CAP_ENUM(NAME, name, text) SCRY_CAP_##NAME,

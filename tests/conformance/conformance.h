@@ -32,7 +32,7 @@ struct test {
 /* A test's table ends with a NULL name.  VCPU_COUNT stands for "needs nothing". */
 extern const struct test tests_vm[], tests_memory[], tests_paging[], tests_pause[], tests_regs[],
 	tests_msr[], tests_xsave[], tests_cr[], tests_cpuid[], tests_msr_events[], tests_int3[],
-	tests_flow[], tests_held[], tests_sites[];
+	tests_flow[], tests_held[], tests_sites[], tests_int[];
 
 /* Note why the test failed; -1. */
 int fail(struct ctx *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -46,6 +46,8 @@ static bool is_sane(const struct scry_event *e)
 	case SCRY_EVENT_DR_READ:
 	case SCRY_EVENT_DR_WRITE:
 		return e->dr.dr <= 7 && (e->dr.dr | 1) != 5;
+	case SCRY_EVENT_INTERRUPT:
+		return e->interrupt.type <= SCRY_INTERRUPT_NMI;
 	case SCRY_EVENT_DESCRIPTOR:
 		return e->desc.table <= SCRY_TABLE_TR;
 	default:
@@ -249,6 +251,7 @@ int qemu_reply(struct scry_vm *vm, const struct scry_event *event, const struct 
 				 event->vcpu);
 	}
 	slot->action = reply->action;
+	slot->exception = reply->exception;
 	slot->set = reply->set;
 	if (reply->set)
 		slot->regs = *reply->regs;

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "arm.h"
+#include "describe.h"
+#include "detour.h"
+#include "exception.h"
+#include "interrupt.h"
+#include "msr.h"
+#include "refuse.h"
+
+#define VECTOR_NMI 2
+
+#define MSR_APIC_BASE  0x1b
+#define MSR_X2APIC_EOI 0x80b
+#define APIC_X2        (1u << 10)
+#define APIC_ISR       0x100	/* eight words, 16 bytes apart */
+#define APIC_EOI       0xb0
+
+/* The arguments of QEMU's do_interrupt_all(). */
+struct delivery {
+	int vector, is_int, error;
+	uint64_t next_eip;	/* is_int: behind the instruction */
+	int is_hw;
+};
+
+static void (*original)(struct qemu_cpu *cpu, int vector, int is_int, int error,
+			uint64_t next_eip, int is_hw);
+
+static struct vcpu *vcpu_of(const struct qemu_cpu *cpu)
+{
+	for (unsigned i = 0; i < vcpu_count; i++)
+		if (vcpus[i].cpu == cpu)
+			return &vcpus[i];
+	return NULL;
+}
+
+static enum scry_interrupt_type type_of(const struct delivery *d)
+{
+	if (d->is_int)
+		return SCRY_INTERRUPT_SOFTWARE;
+	if (!d->is_hw)
+		return SCRY_INTERRUPT_EXCEPTION;
+	return d->vector == VECTOR_NMI ? SCRY_INTERRUPT_NMI : SCRY_INTERRUPT_HARDWARE;
+}
+
+static void describe_delivery(struct vcpu *vcpu, const struct delivery *d,
+			      struct scry_event *event)
+{
+	enum scry_interrupt_type type = type_of(d);
+	bool exception = type == SCRY_INTERRUPT_EXCEPTION;
+
+	describe_vcpu(vcpu, event);
+	event->kind = SCRY_EVENT_INTERRUPT;
+	event->insn_len = d->is_int ? (uint32_t)(d->next_eip - vcpu->rip) & 15 : 0;
+	event->interrupt.type = type;
+	event->interrupt.vector = (uint8_t)d->vector;
+	event->interrupt.has_error = exception &&
+				     exception_has_error(vcpu->cpu, (unsigned)d->vector);
+	event->interrupt.error_code = event->interrupt.has_error ? (uint32_t)d->error : 0;
+	if (exception && d->vector == EXCEPTION_PF)
+		event->interrupt.cr2 = cpu_get64(vcpu->cpu, cpu_layout.cr2);
+}
+
+/*
+ * Ask the client.  False if the vCPU was given another state meanwhile: what was
+ * to be delivered is no more.
+ */
+static bool ask(struct vcpu *vcpu, const struct delivery *d)
+{
+	bool locked = qemu.bql_locked(), ours;
+	struct scry_event event;
+
+	if (locked)
+		qemu.bql_unlock();
+	atomic_store_explicit(&vcpu->busy, true, memory_order_relaxed);
+	vcpu->rip = cpu_get64(vcpu->cpu, cpu_layout.eip);
+	describe_delivery(vcpu, d, &event);
+	vcpu->slot.mem->event = event;
+	vcpu_event(vcpu);
+	ours = !vcpu->outside || vcpu_step_in(vcpu);
+	atomic_store_explicit(&vcpu->busy, false, memory_order_release);
+	if (locked)
+		bql_lock();
+	return ours;
+}
+
+/* The guest will not end an interrupt that it never sees: end it for the guest. */
+static void end_at_apic(struct vcpu *vcpu, unsigned vector)
+{
+	uint64_t base = 0, page;
+	uint32_t isr = 0, zero = 0;
+
+	if (msr_read(vcpu->cpu, MSR_APIC_BASE, &base) < 0)
+		return;
+	if (base & APIC_X2) {
+		msr_write(vcpu->cpu, MSR_X2APIC_EOI, 0);
+		return;
+	}
+	page = base & ~UINT64_C(0xfff);
+	qemu.address_space_rw(qemu.address_space_memory, page + APIC_ISR + vector / 32 * 16, 0, &isr,
+			      sizeof(isr), false);
+	if (isr >> vector % 32 & 1)
+		qemu.address_space_rw(qemu.address_space_memory, page + APIC_EOI, 0, &zero,
+				      sizeof(zero), true);
+}
+
+/* What the reply says, other than to deliver it. */
+static void divert(struct vcpu *vcpu, const struct delivery *d)
+{
+	if (type_of(d) == SCRY_INTERRUPT_HARDWARE)
+		end_at_apic(vcpu, (unsigned)d->vector);
+	if (vcpu->jumps)
+		return;
+	if (vcpu->action == SCRY_INJECT)
+		original(vcpu->cpu, (int)vcpu->exception.vector, 0, (int)exception_prepare(vcpu), 0, 0);
+	else if (d->is_int)
+		cpu_put64(vcpu->cpu, cpu_layout.eip, d->next_eip);
+}
+
+static bool wanted(const struct vcpu *vcpu, const struct delivery *d)
+{
+	const struct filters *filters = arm_filters();
+
+	return filters && filters->kinds & 1u << SCRY_EVENT_INTERRUPT &&
+	       filter_match_interrupt(filters, vcpu->index, type_of(d), (uint8_t)d->vector);
+}
+
+/* In the vCPU's thread, between blocks, mostly with QEMU's big lock held. */
+static void hook(struct qemu_cpu *cpu, int vector, int is_int, int error, uint64_t next_eip,
+		 int is_hw)
+{
+	struct delivery d = { vector, is_int, error, next_eip, is_hw };
+	struct vcpu *vcpu = vcpu_of(cpu);
+	bool ours = vcpu && vcpu->raises;
+
+	if (ours)
+		vcpu->raises = false;
+	if (ours || !vcpu || !wanted(vcpu, &d)) {
+		original(cpu, vector, is_int, error, next_eip, is_hw);
+		return;
+	}
+	if (!ask(vcpu, &d))
+		return;
+	if (vcpu->action == SCRY_CONTINUE && !vcpu->jumps)
+		original(cpu, vector, is_int, error, next_eip, is_hw);
+	else
+		divert(vcpu, &d);
+}
+
+int interrupt_init(void)
+{
+	const char *why = detour_install((void *)qemu.do_interrupt_all, (void *)hook,
+					 (void **)&original);
+
+	return why ? refuse("cannot detour do_interrupt_all: %s: use the distributions' QEMU 7.2 or "
+			    "10.0", why) : 0;
+}
