@@ -3,6 +3,7 @@
 
 #include "arm.h"
 #include "event.h"
+#include "step.h"
 #include "vcpu.h"
 
 #define RW_REGISTERS 2		/* QEMU_PLUGIN_CB_RW_REGS */
@@ -65,6 +66,8 @@ static void apply(struct qemu_cpu *cpu, void *filters)
 		qemu.qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, after ? translated : NULL);
 	if (before != after)
 		qemu.tb_flush(cpu);
+	for (unsigned i = 0; i < vcpu_count; i++)
+		step_arm(&vcpus[i], new);
 }
 
 void arm(struct filters *filters)

@@ -120,18 +120,30 @@ static bool match(const struct scry_subscription *sub, struct qemu_cpu *cpu, str
 	}
 }
 
+/* The next subscription to this kind on this vCPU, from *i on; NULL = no more. */
+static const struct scry_subscription *next_of(const struct filters *filters, unsigned vcpu,
+					       enum scry_event_kind kind, unsigned *i)
+{
+	while (*i < filters->count) {
+		const struct scry_subscription *sub = &filters->entry[(*i)++].sub;
+
+		if (sub->kind == kind && (!sub->vcpus || sub->vcpus >> vcpu & 1))
+			return sub;
+	}
+	return NULL;
+}
+
 bool filter_match(const struct filters *filters, struct qemu_cpu *cpu, unsigned vcpu,
 		  struct site site)
 {
+	const struct scry_subscription *sub;
+	unsigned i = 0;
+
 	if (!filters || !(filters->kinds & 1u << site.kind) || !site_permitted(cpu, site))
 		return false;
-	for (unsigned i = 0; i < filters->count; i++) {
-		const struct scry_subscription *sub = &filters->entry[i].sub;
-
-		if (sub->kind == site.kind && (!sub->vcpus || sub->vcpus >> vcpu & 1) &&
-		    match(sub, cpu, site))
+	while ((sub = next_of(filters, vcpu, site.kind, &i)))
+		if (match(sub, cpu, site))
 			return true;
-	}
 	return false;
 }
 
@@ -147,12 +159,37 @@ static bool match_interrupt(const struct scry_subscription *sub, enum scry_inter
 bool filter_match_interrupt(const struct filters *filters, unsigned vcpu,
 			    enum scry_interrupt_type type, uint8_t vector)
 {
-	for (unsigned i = 0; filters && i < filters->count; i++) {
-		const struct scry_subscription *sub = &filters->entry[i].sub;
+	const struct scry_subscription *sub;
+	unsigned i = 0;
 
-		if (sub->kind == SCRY_EVENT_INTERRUPT && (!sub->vcpus || sub->vcpus >> vcpu & 1) &&
-		    match_interrupt(sub, type, vector))
+	while ((sub = next_of(filters, vcpu, SCRY_EVENT_INTERRUPT, &i)))
+		if (match_interrupt(sub, type, vector))
 			return true;
-	}
 	return false;
+}
+
+bool filter_match_step(const struct filters *filters, unsigned vcpu, uint64_t nth, uint64_t rip)
+{
+	const struct scry_subscription *sub;
+	unsigned i = 0;
+
+	while ((sub = next_of(filters, vcpu, SCRY_EVENT_STEP, &i)))
+		if ((!sub->step.count || nth % sub->step.count == 0) &&
+		    (!sub->step.use_range || rip < sub->step.first || rip > sub->step.last))
+			return true;
+	return false;
+}
+
+bool filter_steps(const struct filters *filters, unsigned vcpu, bool *blocks)
+{
+	const struct scry_subscription *sub;
+	bool steps = false;
+	unsigned i = 0;
+
+	*blocks = false;
+	while (filters && (sub = next_of(filters, vcpu, SCRY_EVENT_STEP, &i))) {
+		*blocks |= sub->step.block_interrupts;
+		steps = true;
+	}
+	return steps;
 }

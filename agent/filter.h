@@ -19,7 +19,7 @@ struct filters {
 };
 
 /* The kinds that are about instructions, which are found as they are translated. */
-#define FILTER_SITES (~(1u << SCRY_EVENT_INTERRUPT))
+#define FILTER_SITES (~(1u << SCRY_EVENT_INTERRUPT | 1u << SCRY_EVENT_STEP))
 
 /* 0, or SCRY_E_... with a sentence in text. */
 int filter_check(const struct scry_subscription *sub, unsigned vcpu_count, char *text,
@@ -31,6 +31,12 @@ int filter_check(const struct scry_subscription *sub, unsigned vcpu_count, char 
  */
 bool filter_match(const struct filters *filters, struct qemu_cpu *cpu, unsigned vcpu,
 		  struct site site);
+
+/* Is there one for this step, the vCPU's nth, with rip at the next instruction? */
+bool filter_match_step(const struct filters *filters, unsigned vcpu, uint64_t nth, uint64_t rip);
+
+/* Does one want this vCPU to step; and, if so, to take no interrupts? */
+bool filter_steps(const struct filters *filters, unsigned vcpu, bool *blocks);
 
 /* Is there one for what this vCPU is about to take?  Its type is as in the event. */
 bool filter_match_interrupt(const struct filters *filters, unsigned vcpu,

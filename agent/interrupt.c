@@ -25,14 +25,6 @@ struct delivery {
 static void (*original)(struct qemu_cpu *cpu, int vector, int is_int, int error,
 			uint64_t next_eip, int is_hw);
 
-static struct vcpu *vcpu_of(const struct qemu_cpu *cpu)
-{
-	for (unsigned i = 0; i < vcpu_count; i++)
-		if (vcpus[i].cpu == cpu)
-			return &vcpus[i];
-	return NULL;
-}
-
 static enum scry_interrupt_type type_of(const struct delivery *d)
 {
 	if (d->is_int)
@@ -60,27 +52,14 @@ static void describe_delivery(struct vcpu *vcpu, const struct delivery *d,
 		event->interrupt.cr2 = cpu_get64(vcpu->cpu, cpu_layout.cr2);
 }
 
-/*
- * Ask the client.  False if the vCPU was given another state meanwhile: what was
- * to be delivered is no more.
- */
+/* False: what was to be delivered is no more. */
 static bool ask(struct vcpu *vcpu, const struct delivery *d)
 {
-	bool locked = qemu.bql_locked(), ours;
 	struct scry_event event;
 
-	if (locked)
-		qemu.bql_unlock();
-	atomic_store_explicit(&vcpu->busy, true, memory_order_relaxed);
 	vcpu->rip = cpu_get64(vcpu->cpu, cpu_layout.eip);
 	describe_delivery(vcpu, d, &event);
-	vcpu->slot.mem->event = event;
-	vcpu_event(vcpu);
-	ours = !vcpu->outside || vcpu_step_in(vcpu);
-	atomic_store_explicit(&vcpu->busy, false, memory_order_release);
-	if (locked)
-		bql_lock();
-	return ours;
+	return vcpu_ask(vcpu, &event);
 }
 
 /* The guest will not end an interrupt that it never sees: end it for the guest. */

@@ -11,6 +11,7 @@
 #include "refuse.h"
 #include "restore.h"
 #include "service.h"
+#include "step.h"
 
 /*
  * QEMU's plugin interface (its docs/devel/tcg-plugins): qemu_plugin_install()
@@ -54,7 +55,7 @@ int qemu_plugin_install(uint64_t id, const struct plugin_info *info, int argc, c
 	if (!info->system_emulation || strcmp(info->target_name, "x86_64") != 0)
 		return refuse("it needs qemu-system-x86_64, this QEMU emulates %s", info->target_name);
 	if (image_init() < 0 || qemu_init() < 0 || cpu_layout_init() < 0 || check_mode(info) < 0 ||
-	    identity_init(argc, argv) < 0 || guard_init() < 0 || interrupt_init() < 0)
+	    identity_init(argc, argv) < 0 || guard_init() < 0 || interrupt_init() < 0 || step_init() < 0)
 		return -1;
 	arm_init(id);
 	restore_init(id);

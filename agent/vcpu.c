@@ -44,6 +44,14 @@ int vcpu_find_all(void)
 	return (int)n;
 }
 
+struct vcpu *vcpu_of(const struct qemu_cpu *cpu)
+{
+	for (unsigned i = 0; i < vcpu_count; i++)
+		if (vcpus[i].cpu == cpu)
+			return &vcpus[i];
+	return NULL;
+}
+
 /* Runs in the vCPU's thread between blocks, with the big lock. */
 static void park(struct qemu_cpu *cpu, uint64_t data)
 {
@@ -130,6 +138,22 @@ void vcpu_event(struct vcpu *vcpu)
 	vcpu->action = SCRY_CONTINUE;
 	slot_event(&vcpu->slot);
 	vcpu->in_event = false;
+}
+
+bool vcpu_ask(struct vcpu *vcpu, const struct scry_event *event)
+{
+	bool locked = qemu.bql_locked(), ours;
+
+	if (locked)
+		qemu.bql_unlock();
+	atomic_store_explicit(&vcpu->busy, true, memory_order_relaxed);
+	vcpu->slot.mem->event = *event;
+	vcpu_event(vcpu);
+	ours = !vcpu->outside || vcpu_step_in(vcpu);
+	atomic_store_explicit(&vcpu->busy, false, memory_order_release);
+	if (locked)
+		bql_lock();
+	return ours;
 }
 
 /*

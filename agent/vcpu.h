@@ -37,6 +37,10 @@ struct vcpu {
 	bool raises;			/* the next exception is of our making: no event */
 	uint64_t sequence;		/* events delivered to this client */
 
+	/* Single-step; changes only while no vCPU is in a block. */
+	bool steps;
+	uint64_t stepped;		/* instructions */
+
 	bool passes;			/* the instruction at rip is no event when it comes next */
 	struct site passing;
 };
@@ -46,6 +50,9 @@ extern unsigned vcpu_count;
 
 /* Look them up; under QEMU's big lock.  How many there are, or refuse(). */
 int vcpu_find_all(void);
+
+/* The vCPU that is QEMU's, or NULL. */
+struct vcpu *vcpu_of(const struct qemu_cpu *cpu);
 
 /* Make it come to its slot, and let it go. */
 void vcpu_stop(struct vcpu *vcpu);
@@ -66,6 +73,13 @@ void vcpu_wait_released(void);
  * Called from a translated block.
  */
 void vcpu_event(struct vcpu *vcpu);
+
+/*
+ * Ask the client of an event between blocks; the reply is in *vcpu.  With or
+ * without QEMU's big lock.  False if QEMU gave the vCPU another state meanwhile
+ * (a reset, say).
+ */
+bool vcpu_ask(struct vcpu *vcpu, const struct scry_event *event);
 
 /*
  * Step out of the translated block in which an event waits, to the state in

@@ -203,6 +203,22 @@ static int parse_int(struct expression *e, struct scry_subscription *sub)
 	return 1;
 }
 
+/* step[:FIRST-LAST], of which it is outside */
+static int parse_step(struct expression *e, struct scry_subscription *sub)
+{
+	char *dash = e->count == 2 ? strchr(e->word[1], '-') : NULL;
+
+	*sub = subscription(SCRY_EVENT_STEP);
+	if (e->count == 1)
+		return 1;
+	if (!dash)
+		return 0;
+	*dash = '\0';
+	sub->step.use_range = 1;
+	return parse_u64(e->word[1], &sub->step.first) && parse_u64(dash + 1, &sub->step.last) &&
+	       sub->step.first <= sub->step.last;
+}
+
 /* Events that need no filter: their names are the library's. */
 static int parse_plain(const struct expression *e, struct scry_subscription *sub)
 {
@@ -239,6 +255,8 @@ int parse_event(const char *text, struct scry_subscription subs[2])
 		return parse_desc(&e, &subs[0]);
 	if (!strcmp(name, "int"))
 		return parse_int(&e, &subs[0]);
+	if (!strcmp(name, "step"))
+		return parse_step(&e, &subs[0]);
 	if (!strcmp(name, "io"))
 		return parse_io(&e, &subs[0]);
 	return parse_plain(&e, &subs[0]);

@@ -14,6 +14,7 @@
 	"  io[:PORT[-PORT]][:r|w|rw]          ports\n" \
 	"  int[:VECTOR|exception|software|hardware|nmi]\n" \
 	"  cpuid[:LEAF[.SUBLEAF]]\n" \
+	"  step[:FIRST-LAST]                  single-step; with rip outside these\n" \
 	"  xsetbv hypercall hlt rdtsc invlpg syscall int3\n"
 
 /*

@@ -21,7 +21,7 @@ static const struct {
 	[SHOWN_HYPERCALL] = { "hypercall", BOLD }, [SHOWN_IO] = { "io", GREEN },
 	[SHOWN_HLT] = { "hlt", PLAIN },		[SHOWN_RDTSC] = { "rdtsc", PLAIN },
 	[SHOWN_INVLPG] = { "invlpg", CYAN },	[SHOWN_SYSCALL] = { "syscall", PLAIN },
-	[SHOWN_INT] = { "int", RED },
+	[SHOWN_INT] = { "int", RED },		[SHOWN_STEP] = { "step", PLAIN },
 };
 
 static enum shown_kind shown_cr(uint32_t cr)
@@ -51,6 +51,7 @@ enum shown_kind shown_kind(const struct scry_event *event)
 		[SCRY_EVENT_IO] = SHOWN_IO,		[SCRY_EVENT_HLT] = SHOWN_HLT,
 		[SCRY_EVENT_RDTSC] = SHOWN_RDTSC,	[SCRY_EVENT_INVLPG] = SHOWN_INVLPG,
 		[SCRY_EVENT_SYSCALL] = SHOWN_SYSCALL,	[SCRY_EVENT_INTERRUPT] = SHOWN_INT,
+		[SCRY_EVENT_STEP] = SHOWN_STEP,
 	};
 
 	return event->kind == SCRY_EVENT_CR_WRITE ? shown_cr(event->cr.cr) : kinds[event->kind];

@@ -35,7 +35,8 @@ struct scry_vm;
 	X(RDTSC,      "rdtsc",     "time-stamp counter read") \
 	X(INVLPG,     "invlpg",    "INVLPG executed") \
 	X(SYSCALL,    "syscall",   "SYSCALL or SYSENTER executed") \
-	X(INTERRUPT,  "int",       "exception or interrupt about to be delivered")
+	X(INTERRUPT,  "int",       "exception or interrupt about to be delivered") \
+	X(STEP,       "step",      "instruction executed")
 
 enum scry_event_kind {
 #define SCRY_EVENT_ENUM(NAME, name, text) SCRY_EVENT_##NAME,
@@ -107,6 +108,12 @@ struct scry_subscription {
 			uint32_t reserved;
 			uint64_t vectors[4];	/* bit n % 64 of [n / 64]; none = all */
 		} interrupt;
+		struct {		/* SCRY_EVENT_STEP */
+			uint32_t block_interrupts;	/* 1 = none is taken meanwhile */
+			uint32_t use_range;	/* 1 = only where rip is outside first to last */
+			uint64_t first, last;
+			uint64_t count;	/* only each count-th instruction; 0 = each */
+		} step;
 		uint64_t reserved_filter[24];
 	};
 };
@@ -204,6 +211,13 @@ struct scry_event {
  * With SCRY_REG_RIP in the reply it is dropped, and the guest goes on there.
  * INT3 can be an event of both kinds, SCRY_EVENT_INT3 first.  Exceptions that
  * a reply or scry_inject() raised are no events.
+ */
+
+/*
+ * SCRY_EVENT_STEP comes behind an instruction, with rip at the next; and when an
+ * exception or interrupt has been delivered, with rip at its handler.  Each
+ * repetition of a REP is one.  The vCPUs of such a subscription execute one
+ * instruction at a time as long as it lasts, whether the filter matches or not.
  */
 
 /*

@@ -15,13 +15,23 @@ static unsigned choose(struct client *k, unsigned n)
 	return (unsigned)rand_r(&k->seed) % n;
 }
 
-static int subscribe_all(struct ctx *c)
+/* Most kinds; now and then single-step, of one vCPU or all. */
+static int subscribe_many(struct client *k)
 {
-	DO(subscribe(c, SUB(CR_WRITE, .cr = { .cr = 3 })));
-	DO(subscribe(c, SUB(CPUID)));
-	DO(subscribe(c, SUB(MSR_READ)));
-	DO(subscribe(c, SUB(MSR_WRITE, .msr = { .count = 1, .index = { 0xc0000082 } })));
-	return subscribe(c, SUB(INT3));
+	struct ctx *c = &k->c;
+	const struct scry_subscription subs[] = {
+		SUB(CR_WRITE, .cr = { .cr = 3 }), SUB(CPUID), SUB(MSR_READ),
+		SUB(MSR_WRITE, .msr = { .count = 1, .index = { 0xc0000082 } }), SUB(INT3),
+		SUB(CR_READ, .cr = { .cr = 3 }), SUB(IO), SUB(DESCRIPTOR), SUB(INVLPG), SUB(HLT),
+		SUB(INTERRUPT),
+	};
+
+	for (unsigned i = 0; i < sizeof(subs) / sizeof(subs[0]); i++)
+		if (choose(k, 4))
+			DO(subscribe(c, subs[i]));
+	if (choose(k, 4))
+		return 0;
+	return subscribe(c, SUB(STEP, .vcpus = choose(k, 2)));
 }
 
 /* What changes nothing that the guest could notice. */
@@ -117,7 +127,7 @@ int client_run(const char *uri, unsigned seed)
 	int err = world_open(&k.c);
 
 	if (!err)
-		err = subscribe_all(&k.c) < 0 ? -1 : 0;
+		err = subscribe_many(&k) < 0 ? -1 : 0;
 	while (!err)
 		err = step(&k);
 	puts(k.c.why);

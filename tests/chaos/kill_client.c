@@ -12,9 +12,9 @@
 typedef unsigned long long ull;
 
 #define ROUNDS 200	/* of the checksum */
-#define OPS 7
+#define OPS 12
 #define INT3_AT 4
-#define SUM_AT 6
+#define SUM_AT 11
 
 static uint64_t now_us(void)
 {
@@ -34,6 +34,11 @@ static int start_work(struct ctx *c)
 		OP(RDMSR, .arg = 0xc0000082, .flags = PROBE_CHECK, .expect = 0x1000),
 		OP(INT3),
 		OP(EXEC, .arg = c->probe.patch_inline, .flags = PROBE_CHECK, .expect = 1),
+		OP(IN, .arg = 0x80, .size = 4),
+		OP(LIDT),
+		OP(INVLPG, .value = 0x200000),
+		OP(INTN),
+		OP(HLT),
 		OP(CHECKSUM, .value = ROUNDS, .flags = PROBE_CHECK, .expect = probe_checksum(ROUNDS)),
 	};
 

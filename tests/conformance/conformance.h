@@ -32,7 +32,8 @@ struct test {
 /* A test's table ends with a NULL name.  VCPU_COUNT stands for "needs nothing". */
 extern const struct test tests_vm[], tests_memory[], tests_paging[], tests_pause[], tests_regs[],
 	tests_msr[], tests_xsave[], tests_cr[], tests_cpuid[], tests_msr_events[], tests_int3[],
-	tests_flow[], tests_held[], tests_sites[], tests_int[];
+	tests_flow[], tests_held[], tests_sites[], tests_int[],
+	tests_step[];
 
 /* Note why the test failed; -1. */
 int fail(struct ctx *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -122,6 +123,10 @@ struct pump {
 /* Until each vCPU of the mask has finished its command, and nothing more comes. */
 int pump_run(struct pump *p, uint64_t vcpus);
 #define ALL_VCPUS UINT64_MAX
+/* The same, with no regard to what comes afterwards: the guest's polling is events, too. */
+int pump_done(struct pump *p, uint64_t vcpus);
+/* Answer "continue" until nothing more comes. */
+int pump_drain(struct ctx *c);
 /* Events as scry_event_wait() gives them, their sequence checked. */
 int pump_wait(struct ctx *c, struct scry_event *events, size_t max, int timeout_ms);
 /* One event, within WAIT_MS. */

@@ -53,24 +53,54 @@ static int all_done(struct ctx *c, uint64_t vcpus)
 	return 1;
 }
 
-int pump_run(struct pump *p, uint64_t vcpus)
+/* What comes within that time; how many. */
+static int take_some(struct pump *p, int timeout_ms)
 {
 	struct scry_event events[PROBE_VCPUS];
+	int n = pump_wait(p->c, events, PROBE_VCPUS, timeout_ms);
+
+	for (int i = 0; i < n; i++)
+		DO(take(p, &events[i]));
+	return n;
+}
+
+static int pump(struct pump *p, uint64_t vcpus, bool drain)
+{
 	uint64_t end = now_ms() + WAIT_MS;
 	int done, n;
 
 	for (;;) {
 		done = all_done(p->c, vcpus);
 		DO(done);
-		n = pump_wait(p->c, events, PROBE_VCPUS, done ? 0 : 5);
+		if (done && !drain)
+			return 0;
+		n = take_some(p, done ? 0 : 5);
 		DO(n);
-		for (int i = 0; i < n; i++)
-			DO(take(p, &events[i]));
 		if (done && n == 0)
 			return 0;
 		CHECK(p->c, now_ms() < end, "the guest does not finish; %llu events so far",
 		      (unsigned long long)p->total);
 	}
+}
+
+int pump_run(struct pump *p, uint64_t vcpus)
+{
+	return pump(p, vcpus, true);
+}
+
+int pump_done(struct pump *p, uint64_t vcpus)
+{
+	return pump(p, vcpus, false);
+}
+
+int pump_drain(struct ctx *c)
+{
+	struct pump p = { .c = c };
+	int n;
+
+	while ((n = take_some(&p, 20)) > 0)
+		;
+	return n;
 }
 
 int pump_one(struct ctx *c, struct scry_event *e)
