@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "exception.h"
+#include "inject.h"
 #include "msr.h"
 #include "regs.h"
 #include "vcpu.h"
@@ -152,6 +153,8 @@ int command_run(void *opaque, const struct slot_command *command, struct scry_ag
 		return 0;
 	case SCRY_AGENT_OP_XSAVE_SET:
 		return set_xsave(vcpu, command->set, mem);
+	case SCRY_AGENT_OP_INJECT:
+		return inject(vcpu, command->action, &command->exception, TEXT);
 	default:
 		return fail(mem, SCRY_E_PROTOCOL, "the command is not known to this agent");
 	}

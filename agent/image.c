@@ -112,3 +112,14 @@ int image_patch(void *at, const void *bytes, size_t len)
 {
 	return pwrite(image.mem, bytes, len, (off_t)(uintptr_t)at) == (ssize_t)len ? 0 : -1;
 }
+
+int image_replace(const char *name, void *function, void *by)
+{
+	void *const *slot = image_slot(function, NULL);
+
+	if (!slot || image_slot(function, slot))
+		return refuse("QEMU's tables do not have %s exactly once: use the distributions' "
+			      "7.2 or 10.0", name);
+	return image_patch((void *)slot, &by, sizeof(by)) < 0 ?
+	       refuse("QEMU's tables cannot be written") : 0;
+}

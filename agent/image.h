@@ -24,4 +24,10 @@ void *const *image_slot(const void *value, void *const *after);
 /* Overwrite len bytes of its code or read-only data.  0 or -1. */
 int image_patch(void *at, const void *bytes, size_t len);
 
+/*
+ * Put another function where QEMU's tables have this one, called so: in exactly
+ * one place.  0, or refuse().
+ */
+int image_replace(const char *name, void *function, void *by);
+
 #endif

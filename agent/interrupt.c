@@ -82,6 +82,11 @@ static void end_at_apic(struct vcpu *vcpu, unsigned vector)
 				      sizeof(zero), true);
 }
 
+void interrupt_deliver(struct vcpu *vcpu)
+{
+	original(vcpu->cpu, (int)vcpu->exception.vector, 0, (int)exception_prepare(vcpu), 0, 0);
+}
+
 /* What the reply says, other than to deliver it. */
 static void divert(struct vcpu *vcpu, const struct delivery *d)
 {
@@ -90,7 +95,7 @@ static void divert(struct vcpu *vcpu, const struct delivery *d)
 	if (vcpu->jumps)
 		return;
 	if (vcpu->action == SCRY_INJECT)
-		original(vcpu->cpu, (int)vcpu->exception.vector, 0, (int)exception_prepare(vcpu), 0, 0);
+		interrupt_deliver(vcpu);
 	else if (d->is_int)
 		cpu_put64(vcpu->cpu, cpu_layout.eip, d->next_eip);
 }

@@ -6,6 +6,7 @@
 #include "guard.h"
 #include "identity.h"
 #include "image.h"
+#include "inject.h"
 #include "interrupt.h"
 #include "listener.h"
 #include "refuse.h"
@@ -55,7 +56,8 @@ int qemu_plugin_install(uint64_t id, const struct plugin_info *info, int argc, c
 	if (!info->system_emulation || strcmp(info->target_name, "x86_64") != 0)
 		return refuse("it needs qemu-system-x86_64, this QEMU emulates %s", info->target_name);
 	if (image_init() < 0 || qemu_init() < 0 || cpu_layout_init() < 0 || check_mode(info) < 0 ||
-	    identity_init(argc, argv) < 0 || guard_init() < 0 || interrupt_init() < 0 || step_init() < 0)
+	    identity_init(argc, argv) < 0 || guard_init() < 0 || interrupt_init() < 0 ||
+	    step_init() < 0 || inject_init() < 0)
 		return -1;
 	arm_init(id);
 	restore_init(id);

@@ -52,6 +52,8 @@ struct qemu_version {
 	X(void, raise_exception_err_ra, (struct qemu_env *, int, int error, uintptr_t host_pc)) \
 	X(void, do_interrupt_all, (struct qemu_cpu *, int vector, int is_int, int error, \
 				   uint64_t next_eip, int is_hw)) \
+	X(bool, x86_cpu_exec_interrupt, (struct qemu_cpu *, int request)) \
+	X(void, cpu_interrupt, (struct qemu_cpu *, int request)) \
 	X(void, raise_exception_ra, (struct qemu_env *, int, uintptr_t host_pc)) \
 	X(int, cpu_memory_rw_debug, (struct qemu_cpu *, uint64_t gva, void *, uint64_t, bool)) \
 	X(void, tb_flush, (struct qemu_cpu *)) \
@@ -117,6 +119,7 @@ struct qemu_version {
 #define QEMU_VARIABLES(X) \
 	X(struct qemu_address_space, address_space_memory) \
 	X(const struct vmstate, vmstate_x86_cpu) \
+	X(const struct vmstate, vmstate_cpu_common) \
 	X(const bool, mttcg_enabled) \
 	X(const bool, tcg_allowed) \
 	X(const int, use_icount) \

@@ -3,7 +3,6 @@
 #include "describe.h"
 #include "exception.h"
 #include "image.h"
-#include "refuse.h"
 #include "step.h"
 
 /* How QEMU's cpu_single_step() steps. */
@@ -39,18 +38,10 @@ static void hook(struct qemu_cpu *cpu)
 	qemu.cpu_loop_exit_noexc(cpu);
 }
 
-/* The only pointer to breakpoint_handler() is in QEMU's table of TCG operations. */
 int step_init(void)
 {
-	void *handler = (void *)qemu.breakpoint_handler, *new = (void *)hook;
-	void *const *slot = image_slot(handler, NULL);
-
-	if (!slot || image_slot(handler, slot))
-		return refuse("QEMU's table of TCG operations is not as expected: use the "
-			      "distributions' 7.2 or 10.0");
 	original = qemu.breakpoint_handler;
-	return image_patch((void *)slot, &new, sizeof(new)) < 0 ?
-	       refuse("QEMU's table of TCG operations cannot be written") : 0;
+	return image_replace("breakpoint_handler", (void *)original, (void *)hook);
 }
 
 void step_arm(struct vcpu *vcpu, const struct filters *filters)

@@ -37,6 +37,8 @@ struct vcpu {
 	bool raises;			/* the next exception is of our making: no event */
 	uint64_t sequence;		/* events delivered to this client */
 
+	bool injects;			/* takes `exception` before its next instruction */
+
 	/* Single-step; changes only while no vCPU is in a block. */
 	bool steps;
 	uint64_t stepped;		/* instructions */

@@ -65,6 +65,8 @@ struct scry_driver {
 	int (*msr_set)(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t value);
 	int (*xsave_get)(struct scry_vm *vm, unsigned vcpu, void *area, size_t size);
 	int (*xsave_set)(struct scry_vm *vm, unsigned vcpu, const void *area, size_t size);
+	/* *injection has been checked. */
+	int (*inject)(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection);
 
 	int (*subscribe)(struct scry_vm *vm, const struct scry_subscription *sub);
 	int (*unsubscribe)(struct scry_vm *vm, int subscription);

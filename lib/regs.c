@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "driver.h"
+#include "stopped.h"
 #include "vm.h"
 
 static const char *const names[] = {
@@ -58,41 +59,6 @@ uint64_t scry_reg_value(const struct scry_regs *regs, enum scry_reg reg)
 	return 0;
 }
 
-/* One call to the driver about a vCPU that must not be running. */
-struct vcpu_call {
-	int (*make)(struct scry_vm *vm, unsigned vcpu, const struct vcpu_call *call);
-	struct scry_regs *regs;
-	const struct scry_regs *new_regs;
-	uint64_t mask, value, *value_out;
-	uint32_t index;
-	void *area;
-	const void *new_area;
-	size_t size;
-};
-
-/* Make it on a vCPU that waits in an event as it is; else stop it for the moment. */
-static int on_stopped(struct scry_vm *vm, enum scry_cap cap, unsigned vcpu,
-		      const struct vcpu_call *call)
-{
-	int ret = scry_check_vcpu(vm, vcpu), resumed;
-
-	if (!ret)
-		ret = scry_need(vm, cap);
-	if (ret < 0)
-		return ret;
-	if (vm->driver->vcpu_waits && vm->driver->vcpu_waits(vm, vcpu)) {
-		ret = call->make(vm, vcpu, call);
-		if (ret != SCRY_E_STATE)
-			return ret;
-	}
-	ret = scry_vcpu_pause(vm, vcpu);
-	if (ret < 0)
-		return ret;
-	ret = call->make(vm, vcpu, call);
-	resumed = scry_vcpu_resume(vm, vcpu);
-	return ret < 0 ? ret : resumed < 0 ? resumed : ret;
-}
-
 static int make_regs_get(struct scry_vm *vm, unsigned vcpu, const struct vcpu_call *c)
 {
 	return vm->driver->regs_get(vm, vcpu, c->regs);
@@ -125,43 +91,43 @@ static int make_xsave_set(struct scry_vm *vm, unsigned vcpu, const struct vcpu_c
 
 int scry_regs_get(struct scry_vm *vm, unsigned vcpu, struct scry_regs *regs)
 {
-	return on_stopped(vm, SCRY_CAP_REGS_READ, vcpu,
-			  &(struct vcpu_call){ .make = make_regs_get, .regs = regs });
+	return scry_on_stopped(vm, SCRY_CAP_REGS_READ, vcpu,
+			       &(struct vcpu_call){ .make = make_regs_get, .regs = regs });
 }
 
 int scry_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs, uint64_t mask)
 {
 	if (mask & ~SCRY_REGS_ALL)
 		return scry_fail(SCRY_E_INVAL, "the mask names registers that do not exist");
-	return on_stopped(vm, SCRY_CAP_REGS_WRITE, vcpu,
-			  &(struct vcpu_call){ .make = make_regs_set, .new_regs = regs,
-					       .mask = mask });
+	return scry_on_stopped(vm, SCRY_CAP_REGS_WRITE, vcpu,
+			       &(struct vcpu_call){ .make = make_regs_set, .new_regs = regs,
+						    .mask = mask });
 }
 
 int scry_msr_get(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t *value)
 {
-	return on_stopped(vm, SCRY_CAP_MSR_READ, vcpu,
-			  &(struct vcpu_call){ .make = make_msr_get, .index = index,
-					       .value_out = value });
+	return scry_on_stopped(vm, SCRY_CAP_MSR_READ, vcpu,
+			       &(struct vcpu_call){ .make = make_msr_get, .index = index,
+						    .value_out = value });
 }
 
 int scry_msr_set(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t value)
 {
-	return on_stopped(vm, SCRY_CAP_MSR_WRITE, vcpu,
-			  &(struct vcpu_call){ .make = make_msr_set, .index = index,
-					       .value = value });
+	return scry_on_stopped(vm, SCRY_CAP_MSR_WRITE, vcpu,
+			       &(struct vcpu_call){ .make = make_msr_set, .index = index,
+						    .value = value });
 }
 
 int scry_xsave_get(struct scry_vm *vm, unsigned vcpu, void *area, size_t size)
 {
-	return on_stopped(vm, SCRY_CAP_XSAVE_READ, vcpu,
-			  &(struct vcpu_call){ .make = make_xsave_get, .area = area,
-					       .size = size });
+	return scry_on_stopped(vm, SCRY_CAP_XSAVE_READ, vcpu,
+			       &(struct vcpu_call){ .make = make_xsave_get, .area = area,
+						    .size = size });
 }
 
 int scry_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, size_t size)
 {
-	return on_stopped(vm, SCRY_CAP_XSAVE_WRITE, vcpu,
-			  &(struct vcpu_call){ .make = make_xsave_set, .new_area = area,
-					       .size = size });
+	return scry_on_stopped(vm, SCRY_CAP_XSAVE_WRITE, vcpu,
+			       &(struct vcpu_call){ .make = make_xsave_set, .new_area = area,
+						    .size = size });
 }

@@ -20,7 +20,7 @@
 #include <scry/vm.h>
 
 #define SCRY_AGENT_MAGIC   0x79726373u	/* "scry" */
-#define SCRY_AGENT_VERSION 4u		/* step it with every change in this file */
+#define SCRY_AGENT_VERSION 5u		/* step it with every change in this file */
 
 #define SCRY_AGENT_CHUNK   65536u	/* most bytes of memory in one message */
 #define SCRY_AGENT_REGIONS 64u		/* most regions in a memory map */
@@ -165,6 +165,7 @@ enum scry_agent_op {
 	SCRY_AGENT_OP_MSR_SET,
 	SCRY_AGENT_OP_XSAVE_GET,
 	SCRY_AGENT_OP_XSAVE_SET,
+	SCRY_AGENT_OP_INJECT,
 };
 
 /*
@@ -188,12 +189,12 @@ struct scry_agent_slot {
 	_Alignas(64) _Atomic uint32_t command;	/* futex */
 	_Atomic uint32_t client_sleeps;
 	uint32_t op;			/* enum scry_agent_op */
-	uint32_t action;		/* REPLY: enum scry_action */
+	uint32_t action;		/* REPLY: enum scry_action; INJECT: scry_interrupt_type */
 	uint64_t set;			/* REPLY, REGS_SET: mask of registers in regs;
 					 * XSAVE_SET: bytes in xsave[] */
 	uint32_t msr_index;
 	uint32_t reserved;
-	struct scry_exception exception;	/* REPLY with SCRY_INJECT */
+	struct scry_exception exception;	/* INJECT, REPLY with SCRY_INJECT */
 
 	/* Either, by the command. */
 	uint64_t msr_value;

@@ -278,6 +278,24 @@ struct scry_reply {
  */
 int scry_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply);
 
+/* What scry_inject() makes a vCPU take. */
+struct scry_injection {
+	size_t sz;			/* sizeof(struct scry_injection) */
+	enum scry_interrupt_type type;	/* not SCRY_INTERRUPT_SOFTWARE */
+	uint32_t vector;		/* SCRY_INTERRUPT_HARDWARE: 16 to 255 */
+	struct scry_exception exception;	/* SCRY_INTERRUPT_EXCEPTION */
+};
+
+/*
+ * Have the vCPU take an exception, a hardware interrupt or an NMI, any thread.
+ * The first is taken before the vCPU's next instruction, even if it is halted,
+ * and is no event; a second one before then takes its place.  The others go to
+ * the local APIC as if a device had sent them: they are taken when the guest
+ * permits it.  A vCPU that waits in an event takes no exception from here
+ * (SCRY_E_REFUSED): answer the event with SCRY_INJECT.
+ */
+int scry_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection);
+
 /* scry_reply() with nothing but an action. */
 int scry_reply_action(struct scry_vm *vm, const struct scry_event *event,
 		      enum scry_action action);

@@ -96,6 +96,7 @@ int scry_memory_map(struct scry_vm *vm, struct scry_region *regions, size_t max)
 	X(MSR_WRITE,    "msr-write",    "write model-specific registers") \
 	X(XSAVE_READ,   "xsave-read",   "read FPU/SSE/AVX state") \
 	X(XSAVE_WRITE,  "xsave-write",  "write FPU/SSE/AVX state") \
+	X(INJECT,       "inject",       "inject exceptions and interrupts") \
 	X(EVENT_CR_WRITE,  "event-cr-write",  "event: CR0, CR2, CR3, CR4, CR8 written") \
 	X(EVENT_CPUID,     "event-cpuid",     "event: CPUID executed") \
 	X(EVENT_MSR_READ,  "event-msr-read",  "event: MSR read") \

@@ -194,6 +194,7 @@ const struct scry_driver scry_driver_qemu = {
 	.clocks = qemu_clocks,
 	.regs_get = qemu_regs_get,
 	.regs_set = qemu_regs_set,
+	.inject = qemu_inject,
 	.msr_get = qemu_msr_get,
 	.msr_set = qemu_msr_set,
 	.xsave_get = qemu_xsave_get,

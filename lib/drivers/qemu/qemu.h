@@ -81,6 +81,7 @@ void qemu_slot_give(struct scry_vm *vm, unsigned vcpu);
 
 /* regs.c */
 int qemu_regs_get(struct scry_vm *vm, unsigned vcpu, struct scry_regs *regs);
+int qemu_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection);
 int qemu_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs, uint64_t mask);
 int qemu_msr_get(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t *value);
 int qemu_msr_set(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t value);

@@ -39,6 +39,22 @@ int qemu_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *reg
 	return ret;
 }
 
+int qemu_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection)
+{
+	int ret;
+	struct scry_agent_slot *slot = qemu_slot_take(vm, vcpu, &ret);
+
+	if (!slot)
+		return ret;
+	slot->action = injection->type;
+	slot->exception = injection->exception;
+	if (injection->type != SCRY_INTERRUPT_EXCEPTION)
+		slot->exception.vector = injection->vector;
+	ret = run(vm, vcpu, slot, SCRY_AGENT_OP_INJECT);
+	qemu_slot_give(vm, vcpu);
+	return ret;
+}
+
 int qemu_msr_get(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t *value)
 {
 	int ret;

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <scry/error.h>
+#include <stdio.h>
+
+#include "exception.h"
+#include "image.h"
+#include "inject.h"
+#include "interrupt.h"
+
+/* QEMU's request to leave the translated code, which asks for nothing else. */
+#define REQUEST_LOOK 4
+
+/* A message to a local APIC (Intel SDM volume 3, 11.11). */
+#define MESSAGE_ADDRESS 0xfee00000u
+#define MESSAGE_NMI     0x400u
+
+static bool (*original)(struct qemu_cpu *cpu, int request);
+
+/* In the vCPU's thread, between blocks, with QEMU's big lock held: is there an interrupt to take? */
+static bool hook(struct qemu_cpu *cpu, int request)
+{
+	struct vcpu *vcpu = vcpu_of(cpu);
+
+	if (!vcpu || !vcpu->injects)
+		return original(cpu, request);
+	vcpu->injects = false;
+	interrupt_deliver(vcpu);
+	return true;
+}
+
+int inject_init(void)
+{
+	original = qemu.x86_cpu_exec_interrupt;
+	return image_replace("x86_cpu_exec_interrupt", (void *)original, (void *)hook);
+}
+
+static void inject_exception(struct vcpu *vcpu, const struct scry_exception *exception)
+{
+	vcpu->exception = *exception;
+	vcpu->injects = true;
+	bql_lock();
+	cpu_put32(vcpu->cpu, cpu_layout.halted, 0);
+	qemu.cpu_interrupt(vcpu->cpu, REQUEST_LOOK);
+	qemu.bql_unlock();
+}
+
+static void send_message(struct vcpu *vcpu, uint32_t data)
+{
+	uint32_t eax, ebx, ecx, edx;
+
+	qemu.cpu_x86_cpuid(cpu_env(vcpu->cpu), 1, 0, &eax, &ebx, &ecx, &edx);
+	bql_lock();
+	qemu.address_space_rw(qemu.address_space_memory, MESSAGE_ADDRESS | ebx >> 24 << 12, 0, &data,
+			      sizeof(data), true);
+	qemu.bql_unlock();
+}
+
+int inject(struct vcpu *vcpu, uint32_t type, const struct scry_exception *exception, char *text,
+	   size_t size)
+{
+	switch (type) {
+	case SCRY_INTERRUPT_EXCEPTION:
+		if (vcpu->in_event || !exception_valid(exception)) {
+			snprintf(text, size, vcpu->in_event ? "this vCPU waits in an event: answer it "
+				 "with SCRY_INJECT" : "there is no such exception to inject");
+			return SCRY_E_REFUSED;
+		}
+		inject_exception(vcpu, exception);
+		return 0;
+	case SCRY_INTERRUPT_HARDWARE:
+		send_message(vcpu, exception->vector & 0xff);
+		return 0;
+	case SCRY_INTERRUPT_NMI:
+		send_message(vcpu, MESSAGE_NMI);
+		return 0;
+	}
+	snprintf(text, size, "this kind of interrupt cannot be injected");
+	return SCRY_E_INVAL;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_INJECT_H
+#define AGENT_INJECT_H
+
+#include "vcpu.h"
+
+/* Get in between QEMU and its look for interrupts.  0, or refuse(). */
+int inject_init(void);
+
+/*
+ * In a stopped vCPU's thread: have it take an exception, an interrupt or an NMI
+ * when it goes on.  0, or SCRY_E_... with a sentence in text.
+ */
+int inject(struct vcpu *vcpu, uint32_t type, const struct scry_exception *exception, char *text,
+	   size_t size);
+
+#endif

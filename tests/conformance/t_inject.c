@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Exceptions and interrupts from outside. */
+#include <string.h>
+
+#include "conformance.h"
+
+typedef unsigned long long ull;
+
+#define WAKE 0x40	/* the probe's handler of it ends it at the local APIC */
+
+#define INJECT(c, vcpu, ...) \
+	OK(c, scry_inject((c)->vm, vcpu, &(struct scry_injection){ \
+		.sz = sizeof(struct scry_injection), __VA_ARGS__ }))
+
+/* Until the vCPU's block shows what is wanted. */
+static int await_count(struct ctx *c, unsigned vcpu, size_t offset, uint64_t wanted)
+{
+	uint64_t end = now_ms() + WAIT_MS, seen = 0;
+	struct probe_vcpu block;
+
+	do {
+		CHECK(c, now_ms() < end, "vCPU %u: the guest counts %llu, not %llu", vcpu, (ull)seen,
+		      (ull)wanted);
+		DO(guest_block(c, vcpu, &block));
+		memcpy(&seen, (const char *)&block + offset, sizeof(seen));
+	} while (seen < wanted);
+	CHECK(c, seen == wanted, "vCPU %u: the guest counts %llu, not %llu", vcpu, (ull)seen,
+	      (ull)wanted);
+	return 0;
+}
+
+#define COUNT(member) offsetof(struct probe_vcpu, member)
+
+/* #BP into a vCPU that runs, and into one that is paused: taken when it goes on. */
+static int exceptions(struct ctx *c)
+{
+	struct probe_vcpu block;
+
+	for (unsigned i = 0; i < c->vcpus; i++) {
+		for (unsigned n = 1; n <= 20; n++) {
+			INJECT(c, i, .exception = { .vector = 3 });
+			DO(await_count(c, i, COUNT(exceptions[3]), n));
+		}
+		OK(c, scry_vcpu_pause(c->vm, i));
+		INJECT(c, i, .exception = { .vector = 3 });
+		DO(guest_block(c, i, &block));
+		CHECK(c, block.exceptions[3] == 20, "a paused vCPU took an exception");
+		OK(c, scry_vcpu_resume(c->vm, i));
+		DO(await_count(c, i, COUNT(exceptions[3]), 21));
+		DO(guest_moves(c, i));
+	}
+	return 0;
+}
+
+/* With its error code and address; the probe panics at what it did not expect. */
+static int page_fault(struct ctx *c)
+{
+	const struct probe_op op = OP(SPIN);
+	uint64_t end = now_ms() + WAIT_MS;
+	struct probe_vcpu block;
+
+	DO(guest_start(c, 0, &op, 1, 1));
+	DO(guest_wait_waits(c, 0));
+	INJECT(c, 0, .exception = { 14, 7, 0x123456789000 });
+	do {
+		CHECK(c, now_ms() < end, "no #PF came");
+		DO(guest_block(c, 0, &block));
+	} while (block.state != PROBE_PANIC);
+	CHECK(c, block.last_vector == 14 && block.last_error == 7 &&
+	      block.last_cr2 == 0x123456789000, "vector %llu, error %#llx, cr2 %#llx",
+	      (ull)block.last_vector, (ull)block.last_error, (ull)block.last_cr2);
+	return guest_recover(c, 0);
+}
+
+/* A vCPU in HLT with interrupts off takes what is injected. */
+static int halted(struct ctx *c)
+{
+	const struct probe_op op = OP(HALT);
+	struct probe_vcpu block;
+
+	DO(guest_start(c, 0, &op, 1, 1));
+	DO(guest_wait_waits(c, 0));
+	sleep_ms(20);
+	INJECT(c, 0, .exception = { .vector = 3 });
+	DO(await_count(c, 0, COUNT(exceptions[3]), 1));
+	DO(guest_block(c, 0, &block));
+	if (block.state == PROBE_WAITS)
+		INJECT(c, 0, .type = SCRY_INTERRUPT_NMI);
+	return guest_wait(c, 0);
+}
+
+static int interrupts(struct ctx *c)
+{
+	const struct probe_op op = OP(IDLE);
+	struct probe_vcpu block;
+
+	for (unsigned i = 0; i < c->vcpus; i++) {
+		struct scry_event e;
+		int number = subscribe(c, SUB(INTERRUPT, .interrupt = { .vectors = { 0, 1 } }));
+
+		DO(number);
+		INJECT(c, i, .type = SCRY_INTERRUPT_HARDWARE, .vector = WAKE);
+		CHECK(c, scry_event_wait(c->vm, &e, 1, 20) == 0, "taken with interrupts off");
+		DO(guest_start(c, i, &op, 1, 1));
+		DO(pump_one(c, &e));
+		CHECK(c, e.vcpu == i && e.interrupt.vector == WAKE &&
+		      e.interrupt.type == SCRY_INTERRUPT_HARDWARE, "vector %u", e.interrupt.vector);
+		OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
+		OK(c, scry_unsubscribe(c->vm, number));
+		DO(pump_drain(c));
+		DO(guest_stop(c, i));
+		INJECT(c, i, .type = SCRY_INTERRUPT_NMI);
+		DO(await_count(c, i, COUNT(exceptions[2]), 1));
+		DO(guest_block(c, i, &block));
+		CHECK(c, block.interrupts >= 1, "the guest saw no interrupt");
+	}
+	return 0;
+}
+
+/* No event of it; and none while the vCPU waits in one. */
+static int in_event(struct ctx *c)
+{
+	const struct scry_injection bp = { .sz = sizeof(bp), .exception = { .vector = 3 } };
+	const struct probe_op op = OP(CPUID);
+	struct scry_event e;
+
+	OK(c, subscribe(c, SUB(CPUID)));
+	OK(c, subscribe(c, SUB(INTERRUPT)));
+	INJECT(c, 0, .exception = { .vector = 3 });
+	DO(await_count(c, 0, COUNT(exceptions[3]), 1));
+	DO(guest_start(c, 0, &op, 1, 1));
+	DO(pump_one(c, &e));
+	CHECK(c, e.kind == SCRY_EVENT_CPUID, "what was injected is an event");
+	REFUSED(c, scry_inject(c->vm, 0, &bp), SCRY_E_REFUSED);
+	OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
+	return guest_wait(c, 0);
+}
+
+static int refused(struct ctx *c)
+{
+	struct scry_injection i = { .sz = sizeof(i), .exception = { .vector = 2 } };
+
+	REFUSED(c, scry_inject(c->vm, 0, &i), SCRY_E_INVAL);
+	i.exception.vector = 32;
+	REFUSED(c, scry_inject(c->vm, 0, &i), SCRY_E_INVAL);
+	i.type = SCRY_INTERRUPT_HARDWARE;
+	i.vector = 15;
+	REFUSED(c, scry_inject(c->vm, 0, &i), SCRY_E_INVAL);
+	i.type = SCRY_INTERRUPT_SOFTWARE;
+	REFUSED(c, scry_inject(c->vm, 0, &i), SCRY_E_INVAL);
+	i.type = SCRY_INTERRUPT_NMI;
+	REFUSED(c, scry_inject(c->vm, c->vcpus, &i), SCRY_E_INVAL);
+	i.sz = 1;
+	REFUSED(c, scry_inject(c->vm, 0, &i), SCRY_E_INVAL);
+	return 0;
+}
+
+#define I { SCRY_CAP_INJECT }
+
+const struct test tests_inject[] = {
+	{ "inject-exception", exceptions, I },
+	{ "inject-page-fault", page_fault, I },
+	{ "inject-halted", halted, I },
+	{ "inject-interrupt", interrupts, { SCRY_CAP_INJECT, SCRY_CAP_EVENT_INTERRUPT } },
+	{ "inject-in-event", in_event, { SCRY_CAP_INJECT, SCRY_CAP_EVENT_INTERRUPT } },
+	{ "inject-refused", refused, I },
+	{ 0 }
+};
