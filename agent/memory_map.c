@@ -24,6 +24,14 @@ static bool is_writable(uint64_t gpa, const void *host)
 	return p == host;
 }
 
+/* The VM's RAM belongs to a memory backend, or to nobody. */
+static bool is_devices(const struct qemu_region *mr)
+{
+	void *owner = qemu.memory_region_owner(mr);
+
+	return owner && !qemu.object_dynamic_cast(owner, "memory-backend");
+}
+
 static bool continues(const struct scry_agent_region *a, const struct scry_agent_region *b)
 {
 	return a->gpa + a->size == b->gpa && a->host + a->size == b->host && a->flags == b->flags;
@@ -63,6 +71,8 @@ static bool see_range(qemu_int128 start, qemu_int128 len, struct qemu_region *mr
 		return false;
 	if (!is_writable(r.gpa, (const void *)r.host))
 		r.flags = SCRY_REGION_ROM;
+	else if (is_devices(mr))
+		r.flags = SCRY_REGION_DEVICE;
 	add_region(opaque, &r, qemu.memory_region_get_fd(mr));
 	return false;
 }
@@ -117,7 +127,7 @@ uint64_t memory_map_ram_bytes(const struct memory_map *map)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < map->count; i++)
-		if (!(map->region[i].flags & SCRY_REGION_ROM))
+		if (!map->region[i].flags)
 			sum += map->region[i].size;
 	return sum;
 }

@@ -74,6 +74,8 @@ struct qemu_version {
 	X(uint64_t, memory_region_get_ram_addr, (struct qemu_region *)) \
 	X(void *, memory_region_get_ram_ptr, (struct qemu_region *)) \
 	X(int, memory_region_get_fd, (struct qemu_region *)) \
+	X(void *, memory_region_owner, (const struct qemu_region *)) \
+	X(void *, object_dynamic_cast, (void *, const char *type)) \
 	X(bool, memory_region_is_ram_device, (struct qemu_region *)) \
 	X(void, memory_listener_register, (struct qemu_listener *, struct qemu_address_space *)) \
 	X(bool, runstate_is_running, (void)) \

@@ -50,8 +50,8 @@ int scry_subscribe(struct scry_vm *vm, const struct scry_subscription *sub)
 	if ((unsigned)sub->kind >= SCRY_EVENT_COUNT)
 		return scry_fail(SCRY_E_INVAL, "there is no event kind %d", (int)sub->kind);
 	if (vm->vcpus < 64 && sub->vcpus >> vm->vcpus)
-		return scry_fail(SCRY_E_INVAL, "the subscription names vCPUs that VM %s does not "
-				 "have: it has %u", vm->name, vm->vcpus);
+		return scry_fail(SCRY_E_INVAL, "the subscription names a vCPU that is not there: VM "
+				 "%s has %u, counted from 0", vm->name, vm->vcpus);
 	ret = scry_need(vm, cap_of_event[sub->kind]);
 	if (!ret)
 		ret = check_filter(sub);

@@ -142,7 +142,7 @@ uint64_t scry_ram_bytes(struct scry_vm *vm)
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < map->count; i++)
-		if (!(map->region[i].region.flags & SCRY_REGION_ROM))
+		if (!(map->region[i].region.flags & (SCRY_REGION_ROM | SCRY_REGION_DEVICE)))
 			bytes += map->region[i].region.size;
 	return bytes;
 }

@@ -97,7 +97,7 @@ struct scry_agent_region {
 	uint64_t gpa, size;
 	uint64_t host;		/* address in QEMU's process */
 	int32_t file;		/* index of the file passed along, -1 = none */
-	uint32_t flags;		/* SCRY_REGION_ROM */
+	uint32_t flags;		/* SCRY_REGION_ROM, SCRY_REGION_DEVICE */
 	uint64_t file_offset;
 };
 

@@ -20,7 +20,7 @@ static const struct {
 	{ "Its kernel's banner, found in its memory", demo_banner },
 	{ "Live: CR3 writes, CPUID and MSR accesses", demo_stream },
 	{ "Another answer to CPUID, under the guest's eyes", demo_vendor },
-	{ "A write to a MSR, denied", demo_deny },
+	{ "A write to an MSR, denied", demo_deny },
 	{ "The tool killed in mid-stream", demo_kill },
 	{ "Figures", demo_figures },
 };

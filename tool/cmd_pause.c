@@ -40,7 +40,7 @@ static int pause_and_hold(struct scry_vm *vm, unsigned ms)
 		return fail_lib();
 	printf("VM %s is paused", info.name);
 	if (ms)
-		printf(" for %g seconds", ms / 1000.0);
+		printf(" for %g second%s", ms / 1000.0, ms == 1000 ? "" : "s");
 	printf(": %s, or 'scry resume %s', lets it go on\n",
 	       isatty(STDIN_FILENO) ? "Ctrl-C" : "a signal", info.name);
 	fflush(stdout);

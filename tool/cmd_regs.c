@@ -253,7 +253,7 @@ const struct command cmd_regs = {
 		OPT_VCPU,
 		{ 'a', "all", NULL, "segments, tables and debug registers, too" },
 		{ KEY_SET, "set", "REG=VALUE", "write a register; more may follow" },
-		{ KEY_MSR, "msr", "MSR[=VALUE]", "read, or write, a MSR; repeatable" },
+		{ KEY_MSR, "msr", "MSR[=VALUE]", "read, or write, an MSR; repeatable" },
 		OPT_JSON,
 		{ 0 },
 	},

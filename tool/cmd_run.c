@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -180,13 +181,29 @@ static int refuse(const struct request *r, const struct qemu_args *qemu)
 	return 0;
 }
 
+/*
+ * From the background of a terminal nothing can be typed, and QEMU would be
+ * stopped as it sets the terminal up: give it no input, then.
+ */
+static void leave_terminal(void)
+{
+	int null;
+
+	if (!isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) == getpgrp())
+		return;
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (null >= 0)
+		dup2(null, STDIN_FILENO);
+}
+
 static int exec_qemu(const struct words *w)
 {
 	fflush(stdout);
+	leave_terminal();
 	execvp(w->v[0], w->v);
 	if (errno == ENOENT)
-		return fail("there is no %s: 'apt install qemu-system-x86', or name the binary "
-			    "with --qemu", w->v[0]);
+		return fail("there is no %s: 'apt install qemu-system-x86', or name another QEMU",
+			    w->v[0]);
 	return fail("cannot run %s: %s", w->v[0], strerror(errno));
 }
 
@@ -235,7 +252,7 @@ const struct command cmd_run = {
 		 "and exit status are QEMU's. Around a QEMU command line of your own it adds\n"
 		 "scry's agent, TCG and a shared memory backend of the size that -m says, each\n"
 		 "unless you chose one. From --kernel or --disk it also adds -nographic,\n"
-		 "unless you chose a display. Without --name the VM has the name of QEMU's\n"
+		 "unless you chose a display: Ctrl-A X then ends QEMU. Without --name the VM has the name of QEMU's\n"
 		 "-name, else its PID.",
 	.opts = (const struct opt[]){
 		{ KEY_NAME, "name", "NAME", "the VM's name for scry" },

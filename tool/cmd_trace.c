@@ -30,14 +30,31 @@ static void add_event(struct args *args, struct trace *t, const char *text)
 		t->subs[t->sub_count++] = subs[i];
 }
 
+static bool has_cr(const struct trace *t)
+{
+	for (size_t i = 0; i < t->sub_count; i++)
+		if (t->subs[i].kind == SCRY_EVENT_CR_WRITE)
+			return true;
+	return false;
+}
+
 /* What holds for all events, once all options are known. */
 static void narrow(struct trace *t, uint64_t vcpus, bool on_change)
 {
 	for (size_t i = 0; i < t->sub_count; i++) {
 		t->subs[i].vcpus = vcpus;
-		if (on_change && t->subs[i].kind == SCRY_EVENT_CR_WRITE)
-			t->subs[i].cr.on_change = 1;
+		if (t->subs[i].kind == SCRY_EVENT_CR_WRITE)
+			t->subs[i].cr.on_change = on_change;
 	}
+}
+
+static uint64_t count_arg(struct args *args, const char *text)
+{
+	uint64_t count = number_arg(args, "count", text);
+
+	if (!count)
+		usage_error(args, "a count of 0 would show nothing: leave it out to have no end");
+	return count;
 }
 
 static uint64_t vcpu_bit(struct args *args, const char *text)
@@ -60,7 +77,7 @@ static const char *parse(struct args *args, struct trace *t)
 		if (key == KEY_VCPU)
 			vcpus |= vcpu_bit(args, optarg);
 		else if (key == 'n')
-			t->most = number_arg(args, "count", optarg);
+			t->most = count_arg(args, optarg);
 		else if (key == KEY_FOR)
 			t->ms = seconds_arg(args, optarg);
 		else if (key == KEY_ON_CHANGE)
@@ -73,6 +90,8 @@ static const char *parse(struct args *args, struct trace *t)
 	uri = next_word(args, "VM");
 	for (word = next_word(args, "EVENT"); word; word = next_word_or_null(args))
 		add_event(args, t, word);
+	if (on_change && !has_cr(t))
+		usage_error(args, "--on-change is about CR writes: name one, such as cr3");
 	narrow(t, vcpus, on_change);
 	return uri;
 }

@@ -127,6 +127,8 @@ static int write_memory(struct args *args)
 	const char *uri = parse(args, &r);
 	int ret = get_bytes(args, &r);
 
+	if (!ret && !r.len)
+		ret = fail("there are no bytes to write");
 	if (!ret)
 		ret = write_bytes(uri, &r);
 	free(r.bytes);

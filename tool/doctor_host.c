@@ -138,7 +138,7 @@ void doctor_vms(struct findings *f)
 	if (scry_list(add_name, &names) < 0)
 		finding(f, FINDING_BAD, "running VMs", NULL, "%s", scry_errmsg());
 	else if (!names.count)
-		finding(f, FINDING_OK, "running VMs", "scry run --kernel FILE", "none yet");
+		finding(f, FINDING_OK, "running VMs", NULL, "none yet: scry run starts one");
 	else
 		finding(f, FINDING_OK, "running VMs", NULL, "%s", names.text);
 }

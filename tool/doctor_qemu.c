@@ -184,8 +184,8 @@ bool doctor_qemu(struct findings *f, const char *binary, char *const *args)
 	char version[96], what[224];
 
 	if (!get_version(binary, version, sizeof(version))) {
-		finding(f, FINDING_BAD, "QEMU", "apt install qemu-system-x86",
-			"there is no %s that can be run", binary);
+		finding(f, FINDING_BAD, "QEMU", strchr(binary, '/') ? NULL :
+			"apt install qemu-system-x86", "there is no %s that can be run", binary);
 		return false;
 	}
 	snprintf(what, sizeof(what), "QEMU %s", version);

@@ -35,6 +35,8 @@ void memmap_free(struct memmap *map)
 
 static const char *region_kind(const struct scry_region *region)
 {
+	if (region->flags & SCRY_REGION_DEVICE)
+		return "device";
 	return region->flags & SCRY_REGION_ROM ? "ROM" : "RAM";
 }
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* "lstar" for 0xc0000082; "" for a MSR without a name here. */
+/* "lstar" for 0xc0000082; "" for an MSR without a name here. */
 const char *msr_name(uint32_t index);
 
 /* A MSR's index, as a number or by name. */

@@ -40,6 +40,23 @@ static void make_tables(struct getopt_tables *t, const struct command *command)
 	add_option(t, i, &help_option);
 }
 
+/* A long option that getopt_long() does not take: why. */
+static void __attribute__((noreturn)) bad_option(struct args *args, const char *word)
+{
+	size_t len = strcspn(word, "="), matches = 0;
+
+	for (const struct opt *opt = args->command->opts; opt->name && len > 2; opt++) {
+		if (strncmp(opt->name, word + 2, len - 2))
+			continue;
+		if (strlen(opt->name) == len - 2)
+			usage_error(args, "option '--%s' takes no value", opt->name);
+		matches++;
+	}
+	if (matches > 1)
+		usage_error(args, "option '%s' may mean several: write it out", word);
+	usage_error(args, "there is no option '%s'", word);
+}
+
 int next_option(struct args *args)
 {
 	struct getopt_tables tables;
@@ -57,8 +74,7 @@ int next_option(struct args *args)
 	if (key == '?' && optopt && optopt < 256)
 		usage_error(args, "there is no option '-%c'", optopt);
 	if (key == '?')
-		usage_error(args, "there is no option '%s', or it is not used so",
-			    args->argv[optind - 1]);
+		bad_option(args, args->argv[optind - 1]);
 	if (key == -1)
 		args->next = optind;
 	return key;

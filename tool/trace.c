@@ -161,11 +161,11 @@ int trace_run(struct trace *t)
 	int ret;
 
 	setvbuf(stdout, NULL, _IOFBF, STDOUT_BUFFER);
-	if (!t->quiet && !t->json)
-		event_heading();
 	t->began = t->flushed = t->rate_shown = now_ns();
 	if (subscribe(t))
 		return EXIT_FAILURE;
+	if (!t->quiet && !t->json)
+		event_heading();
 	ret = loop(t, show);
 	t->ended = now_ns();
 	if (show)

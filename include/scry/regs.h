@@ -107,7 +107,7 @@ uint64_t *scry_reg_ref(struct scry_regs *regs, enum scry_reg reg);
 
 /*
  * Model-specific registers, by index as in RDMSR (SDM vol. 4).  SCRY_E_REFUSED
- * where RDMSR or WRMSR would raise #GP in the guest.  QEMU's TCG reads a MSR
+ * where RDMSR or WRMSR would raise #GP in the guest.  QEMU's TCG reads an MSR
  * that it does not model as 0, here as in the guest.
  */
 int scry_msr_get(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t *value);

@@ -48,7 +48,7 @@ struct scry_info {
 	int pid;		/* VMM process, or 0 */
 	unsigned vcpus;
 	uint64_t max_gfn;
-	uint64_t ram_bytes;	/* sum of the RAM regions */
+	uint64_t ram_bytes;	/* sum of the regions that are neither ROM nor a device's */
 	enum scry_ram_access ram_access;
 };
 
@@ -69,6 +69,7 @@ struct scry_region {
 
 #define SCRY_REGION_ROM    1u	/* the guest cannot write it */
 #define SCRY_REGION_MAPPED 2u	/* scry_phys_ptr() works on it */
+#define SCRY_REGION_DEVICE 4u	/* memory of a device (a video adapter), not of the VM's RAM */
 
 /*
  * The guest-physical memory map as it is now, by ascending address; what lies

@@ -61,7 +61,7 @@ static int memory_map(struct ctx *c)
 		CHECK(c, r->gpa >= end, "region %d begins before the end of the one before", i);
 		end = r->gpa + r->size;
 		CHECK(c, end > r->gpa, "region %d wraps around", i);
-		if (!(r->flags & SCRY_REGION_ROM))
+		if (!(r->flags & (SCRY_REGION_ROM | SCRY_REGION_DEVICE)))
 			ram += r->size;
 		mailbox |= r->gpa <= PROBE_GPA && end > PROBE_GPA;
 	}

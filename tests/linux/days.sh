@@ -131,7 +131,7 @@ make_other_agent() {
 	mkdir "$1" && cp -r agent bench completions include lib man meson.build meson_options.txt \
 		protocol tests tool "$1" &&
 		sed -i 's/\(define SCRY_AGENT_VERSION\) .*/\1 999u/' "$1/protocol/agent_protocol.h" &&
-		meson setup "$work/other" "$1" -Dman=disabled -Dtests=false &&
+		meson setup "$work/other" "$1" -Dman=disabled &&
 		ninja -C "$work/other" agent/scry-agent.so
 }
 

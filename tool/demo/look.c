@@ -48,7 +48,7 @@ static int show_vcpu(struct demo *d, unsigned vcpu)
 
 	if (scry_regs_get(d->vm, vcpu, &regs) < 0)
 		return fail_lib();
-	show("vCPU %u  rip %016" PRIx64 "  rsp %016" PRIx64 "  cr3 %09" PRIx64 "  %s", vcpu,
+	show("vCPU %u  rip %016" PRIx64 "  rsp %016" PRIx64 "  cr3 %016" PRIx64 "  %s", vcpu,
 	     regs.rip, regs.gpr[SCRY_REG_RSP], regs.cr3,
 	     scry_reg_value(&regs, SCRY_REG_CS) & 3 ? "user" : "kernel");
 	return 0;

@@ -31,7 +31,7 @@ static int connect_failed(const char *path)
 		if (known && !S_ISSOCK(st.st_mode))
 			return not_ours(path);
 		return scry_fail(SCRY_E_NOTFOUND, "the VM behind %s has ended: its socket is a "
-				 "left-over", path);
+				 "left-over, which the next VM of that name removes", path);
 	case EACCES:
 	case EPERM:
 		if (known)

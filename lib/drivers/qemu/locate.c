@@ -100,10 +100,13 @@ struct name_list {
 static int add_name(const char *path, const char *name, void *opaque)
 {
 	struct name_list *list = opaque;
-	int n = snprintf(list->text + list->len, sizeof(list->text) - list->len, "%s%s",
-			 list->len ? ", " : "", name);
+	struct scry_agent_welcome welcome;
+	int n;
 
-	(void)path;
+	if (qemu_ask(path, &welcome) < 0)
+		return 0;	/* a left-over, or not for us */
+	n = snprintf(list->text + list->len, sizeof(list->text) - list->len, "%s%s",
+		     list->len ? ", " : "", name);
 	if (n < 0 || list->len + (size_t)n >= sizeof(list->text)) {
 		strcpy(list->text + (list->len < 190 ? list->len : 190), ", ...");
 		return 1;

@@ -81,7 +81,7 @@ static int publish(struct qemu_vm *q, const struct scry_agent_map *map,
 		floor = r->gpa + r->size;
 		regions[i].region.gpa = r->gpa;
 		regions[i].region.size = r->size;
-		regions[i].region.flags = r->flags & SCRY_REGION_ROM;
+		regions[i].region.flags = r->flags & (SCRY_REGION_ROM | SCRY_REGION_DEVICE);
 		regions[i].vmm_host = r->host;
 		if (r->file >= 0)
 			regions[i].host = map_region(q, call->fds[r->file], r);
