@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,9 +31,16 @@ static void own(struct scry_agent_life *life)
 
 static int open_files(struct area *area)
 {
-	area->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int ends[2];
+
+	/* Not an eventfd, whose flags its two sides share: a client could make the agent wait. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -1;
+	area->bell = ends[0];
+	area->client_bell = ends[1];
 	area->fd = memfd_create("scry-agent", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (area->bell < 0 || area->fd < 0 || ftruncate(area->fd, (off_t)area->size) < 0)
+	/* Rung once, so that the client's first poll does not wait for what came before it. */
+	if (send(area->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 || area->fd < 0 || ftruncate(area->fd, (off_t)area->size) < 0)
 		return -1;
 	return fcntl(area->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
@@ -61,6 +68,13 @@ void area_retire(struct area *area)
 	atomic_store(&area->shared->life.generation, 0);
 }
 
+void area_close_client_bell(struct area *area)
+{
+	if (area->client_bell >= 0)
+		close(area->client_bell);
+	area->client_bell = -1;
+}
+
 void area_drop(struct area *area)
 {
 	if (area->shared)
@@ -69,7 +83,8 @@ void area_drop(struct area *area)
 		close(area->fd);
 	if (area->bell >= 0)
 		close(area->bell);
-	*area = (struct area){ .fd = -1, .bell = -1 };
+	area_close_client_bell(area);
+	*area = AREA_NONE;
 }
 
 struct scry_agent_slot *area_slot(const struct area *area, unsigned vcpu)

@@ -11,14 +11,19 @@
 struct area {
 	struct scry_agent_shared *shared;
 	uint64_t size;
-	int fd, bell;
+	int fd;
+	int bell, client_bell;	/* the two ends of the bell */
 };
+
+#define AREA_NONE ((struct area){ .fd = -1, .bell = -1, .client_bell = -1 })
 
 /* Service thread, whose life it shows.  0 or -1. */
 int area_make(struct area *area, unsigned vcpus);
 /* Make its life one that no map is of: before its client is hung up on. */
 void area_retire(struct area *area);
 void area_drop(struct area *area);
+/* Once the client has it. */
+void area_close_client_bell(struct area *area);
 
 struct scry_agent_slot *area_slot(const struct area *area, unsigned vcpu);
 

@@ -15,7 +15,7 @@ static struct {
 	pid_t pid;		/* 0 = none is attached */
 	bool clocks_stopped;
 	struct area area;
-} client = { .area = { .fd = -1, .bell = -1 } };
+} client = { .area = { .fd = -1, .bell = -1, .client_bell = -1 } };
 
 static void map_changed(void)
 {
@@ -76,6 +76,10 @@ int client_attach(int fd, char *text, size_t size)
 			 identity.name, (int)client.pid);
 		return SCRY_E_BUSY;
 	}
+	/* vCPUs may have been plugged in since. */
+	bql_lock();
+	vcpu_find_all();
+	qemu.bql_unlock();
 	if (area_make(&client.area, vcpu_count) < 0) {
 		snprintf(text, size, "QEMU has no memory or files left for a client's shared area");
 		return SCRY_E_NOMEM;
@@ -88,7 +92,8 @@ int client_attach(int fd, char *text, size_t size)
 	}
 	fill_welcome(&welcome);
 	/* If it is gone already the hang-up will say so. */
-	message_send(fd, &welcome, sizeof(welcome), (int[]){ client.area.fd, client.area.bell }, 2);
+	message_send(fd, &welcome, sizeof(welcome), (int[]){ client.area.fd, client.area.client_bell }, 2);
+	area_close_client_bell(&client.area);
 	return 0;
 }
 

@@ -33,6 +33,8 @@ int cpu_layout_init(void);
 #define HF_VM           (1u << 17)
 #define HF_GUEST        (1u << 21)	/* runs a nested guest */
 
+#define DR7_GD UINT64_C(0x2000)	/* MOV to and from DR raises #DB */
+
 #define EFLAGS_ARITHMETIC 0x8d5u	/* O S Z A P C */
 #define EFLAGS_TF         0x100u
 #define EFLAGS_DF         0x400u

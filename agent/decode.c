@@ -17,9 +17,13 @@ struct opcode {
 	struct prefixes prefix;
 };
 
-/* LOCK before MOV CR is AMD's way to CR8; the others change little or nothing here. */
+/* Outside 64-bit mode 0x40 to 0x4f are whole instructions, so that nothing follows. */
 static bool see_prefix(uint8_t byte, struct prefixes *p)
 {
+	if ((byte & 0xf0) == 0x40) {
+		p->rex = byte;
+		return true;
+	}
 	switch (byte) {
 	case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: case 0x67:
 		return true;
@@ -44,7 +48,7 @@ static unsigned modrm_reg(const struct opcode *op)
 static bool decode_mov_cr(const struct opcode *op, enum scry_event_kind kind, struct site *site)
 {
 	site->kind = (uint8_t)kind;
-	site->number = (uint8_t)(modrm_reg(op) | (op->prefix.lock ? 8 : 0));
+	site->number = (uint8_t)modrm_reg(op);
 	switch (site->number) {
 	case 0: case 2: case 3: case 4: case 8:
 		return true;
@@ -56,7 +60,7 @@ static bool decode_mov_dr(const struct opcode *op, enum scry_event_kind kind, st
 {
 	site->kind = (uint8_t)kind;
 	site->number = (uint8_t)modrm_reg(op);
-	return site->number < 8 && !op->prefix.lock;
+	return site->number < 8;
 }
 
 /* The opcodes of two bytes and a ModRM that moves a general register. */
@@ -219,17 +223,10 @@ bool site_decode(const uint8_t *bytes, size_t len, struct site *site)
 	struct opcode op = { .bytes = bytes, .len = len };
 
 	*site = (struct site){ .len = (uint8_t)len };
-	while (op.len && see_prefix(*op.bytes, &op.prefix)) {
+	while (op.len > 1 && see_prefix(*op.bytes, &op.prefix)) {
 		op.bytes++;
 		op.len--;
 	}
-	/* Outside 64-bit mode these are whole instructions, so that nothing follows. */
-	if (op.len > 1 && (*op.bytes & 0xf0) == 0x40) {
-		op.prefix.rex = *op.bytes++;
-		op.len--;
-	}
-	if (!op.len || !decode_one(&op, site))
-		return false;
-	/* #UD with LOCK, but for MOV to and from CR8. */
-	return !op.prefix.lock || (site->number == 8 && site->form == SITE_PLAIN);
+	site->lock = op.prefix.lock;
+	return op.len && decode_one(&op, site);
 }

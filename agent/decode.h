@@ -36,7 +36,7 @@ struct site {
 	uint8_t reg;		/* general register it comes from or goes to */
 	uint8_t access;		/* SCRY_READ or SCRY_WRITE, of a port or a table */
 	uint8_t io;		/* SITE_IO_* */
-	uint8_t unused;
+	uint8_t lock;		/* 1 = with a LOCK prefix: see site_unlock() */
 };
 
 /* Is the instruction of exactly these bytes one that events are about? */

@@ -7,7 +7,8 @@
 #include "detour.h"
 #include "image.h"
 
-#define JUMP_SIZE    5		/* jmp rel32 */
+#define JUMP_OPCODE  0xe9	/* jmp rel32 */
+#define JUMP_SIZE    5
 #define FAR_SIZE     14		/* jmp *(rip); .quad target */
 #define PATCH_MOST   32		/* bytes of code moved at most */
 #define PAGES_SIZE   16384
@@ -108,7 +109,7 @@ static void put_jump(uint8_t *code, const uint8_t *at, const uint8_t *target)
 {
 	int32_t distance = (int32_t)(target - (at + JUMP_SIZE));
 
-	code[0] = 0xe9;
+	code[0] = JUMP_OPCODE;
 	memcpy(code + 1, &distance, sizeof(distance));
 }
 
@@ -128,6 +129,8 @@ const char *detour_install(void *function, void *hook, void **original)
 
 	if (memcmp(from, endbr64, sizeof(endbr64)) == 0)
 		from += sizeof(endbr64);
+	if (*from == JUMP_OPCODE)
+		return "it is detoured already, by another agent perhaps";
 	stub = near_alloc((uintptr_t)from, sizeof(code));
 	if (!stub)
 		return "no free address space near QEMU's code";

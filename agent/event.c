@@ -4,6 +4,7 @@
 #include "event.h"
 #include "exception.h"
 #include "execute.h"
+#include "permit.h"
 #include "phys.h"
 #include "restore.h"
 
@@ -13,12 +14,12 @@ static void finish(struct vcpu *vcpu, struct site site)
 	bool ours = !vcpu->outside || vcpu_step_in(vcpu);
 
 	atomic_store_explicit(&vcpu->busy, false, memory_order_release);
+	if (ours && vcpu->action == SCRY_INJECT)
+		exception_raise(vcpu);
 	if (!ours || vcpu->jumps)
 		vcpu_leave(vcpu);
 	if (vcpu->action == SCRY_SKIP)
 		execute_nothing(vcpu, site);
-	if (vcpu->action == SCRY_INJECT)
-		exception_raise(vcpu);
 	execute(vcpu, site);
 }
 
@@ -63,14 +64,17 @@ static bool may_pass(struct vcpu *vcpu, struct site site, uintptr_t host_pc, uin
 void event_callback(unsigned index, void *packed)
 {
 	uintptr_t host_pc = (uintptr_t)__builtin_return_address(0);
-	struct vcpu *vcpu = &vcpus[index];
-	struct qemu_cpu *cpu = vcpu->cpu;
+	struct vcpu *vcpu = vcpus + index;
+	struct qemu_cpu *cpu;
 	struct site site;
 	uint64_t eip;
 
 	if (index >= vcpu_count)
 		return;
+	cpu = vcpu->cpu;
 	memcpy(&site, &packed, sizeof(site));
+	if (!site_unlock(cpu, &site))
+		return;
 	eip = cpu_get64(cpu, cpu_layout.eip);
 	if (vcpu->passes && may_pass(vcpu, site, host_pc, eip))
 		return;

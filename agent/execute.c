@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "execute.h"
 #include "operand.h"
+#include "permit.h"
 
 /* The instruction is complete: what every instruction does at its end. */
 static void __attribute__((noreturn)) retire(struct vcpu *vcpu, unsigned len)
@@ -31,7 +32,7 @@ static bool unchanged(struct vcpu *vcpu, struct site site)
 
 	return qemu.cpu_memory_rw_debug(vcpu->cpu, code_address(vcpu->cpu), bytes, site.len,
 					false) == 0 &&
-	       site_decode(bytes, site.len, &now) && memcmp(&now, &site, sizeof(now)) == 0;
+	       site_decode(bytes, site.len, &now) && site_unlock(vcpu->cpu, &now) && memcmp(&now, &site, sizeof(now)) == 0;
 }
 
 void execute(struct vcpu *vcpu, struct site site)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,20 +23,40 @@ static int set_name(const char *name)
 	return 0;
 }
 
+/* Can it be typed, and is it no PID?  QEMU's -name may be anything. */
+static bool is_nameable(const char *name)
+{
+	bool digits = true;
+
+	for (const char *c = name; *c; c++) {
+		if (!isgraph((unsigned char)*c) || *c == '/' || *c == ':')
+			return false;
+		digits &= !!isdigit((unsigned char)*c);
+	}
+	return !digits && name[0] != '-' && name[0] != '.' && strlen(name) < sizeof(identity.name);
+}
+
 static int set_default_name(void)
 {
 	const char *name = qemu.qemu_get_vm_name();
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	return set_name(name && name[0] ? name : pid);
+	return set_name(name && is_nameable(name) ? name : pid);
 }
 
 static int set_path(const char *path)
 {
+	char folder[sizeof(identity.address.sun_path)], whole[2 * sizeof(folder)];
+
 	if (strlen(path) >= sizeof(identity.address.sun_path))
 		return refuse("the socket's path is longer than %zu bytes: %s",
 			      sizeof(identity.address.sun_path) - 1, path);
+	/* With -daemonize QEMU changes its folder. */
+	if (path[0] != '/' && getcwd(folder, sizeof(folder))) {
+		snprintf(whole, sizeof(whole), "%s/%s", folder, path);
+		return set_path(whole);
+	}
 	strcpy(identity.address.sun_path, path);
 	return 0;
 }

@@ -62,18 +62,22 @@ static bool ask(struct vcpu *vcpu, const struct delivery *d)
 	return vcpu_ask(vcpu, &event);
 }
 
-/* The guest will not end an interrupt that it never sees: end it for the guest. */
+/*
+ * The guest will not end an interrupt that it never sees: end it for the guest.
+ * QEMU delivers hardware interrupts with its big lock held.
+ */
 static void end_at_apic(struct vcpu *vcpu, unsigned vector)
 {
 	uint64_t base = 0, page;
 	uint32_t isr = 0, zero = 0;
 
-	if (msr_read(vcpu->cpu, MSR_APIC_BASE, &base) < 0)
-		return;
-	if (base & APIC_X2) {
+	/* QEMU's helpers for MSRs take the big lock themselves. */
+	qemu.bql_unlock();
+	if (msr_read(vcpu->cpu, MSR_APIC_BASE, &base) == 0 && base & APIC_X2)
 		msr_write(vcpu->cpu, MSR_X2APIC_EOI, 0);
+	bql_lock();
+	if (base & APIC_X2)
 		return;
-	}
 	page = base & ~UINT64_C(0xfff);
 	qemu.address_space_rw(qemu.address_space_memory, page + APIC_ISR + vector / 32 * 16, 0, &isr,
 			      sizeof(isr), false);
@@ -92,11 +96,9 @@ static void divert(struct vcpu *vcpu, const struct delivery *d)
 {
 	if (type_of(d) == SCRY_INTERRUPT_HARDWARE)
 		end_at_apic(vcpu, (unsigned)d->vector);
-	if (vcpu->jumps)
-		return;
 	if (vcpu->action == SCRY_INJECT)
 		interrupt_deliver(vcpu);
-	else if (d->is_int)
+	else if (d->is_int && !vcpu->jumps)
 		cpu_put64(vcpu->cpu, cpu_layout.eip, d->next_eip);
 }
 
@@ -114,9 +116,9 @@ static void hook(struct qemu_cpu *cpu, int vector, int is_int, int error, uint64
 {
 	struct delivery d = { vector, is_int, error, next_eip, is_hw };
 	struct vcpu *vcpu = vcpu_of(cpu);
-	bool ours = vcpu && vcpu->raises;
+	bool ours = vcpu && vcpu->raises && vector == (int)vcpu->exception.vector;
 
-	if (ours)
+	if (vcpu)
 		vcpu->raises = false;
 	if (ours || !vcpu || !wanted(vcpu, &d)) {
 		original(cpu, vector, is_int, error, next_eip, is_hw);

@@ -12,7 +12,8 @@
 #include "listener.h"
 #include "refuse.h"
 
-#define BACKLOG 16
+#define BACKLOG    16
+#define LOCK_TRIES 500
 
 static struct stat ours;	/* the socket's file */
 
@@ -38,7 +39,9 @@ static int lock_folder(void)
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return refuse("cannot open the socket's folder %s: %s", dir, strerror(errno));
-	flock(fd, LOCK_EX);
+	/* Who could hold it for long would keep QEMU from starting: go on without. */
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0 && i < LOCK_TRIES; i++)
+		usleep(1000);
 	return fd;
 }
 

@@ -10,7 +10,11 @@
 #define EFER_SCE    1u
 
 #define MSR_SYSENTER_CS 0x174
+#define CPUID_CR8LEG    (1u << 4)	/* 0x80000001, ECX */
 #define CPUID_EBX_INTEL 0x756e6547	/* "Genu" */
+
+/* The plugin interface of QEMU 8 and later; 7.2 has an older one. */
+#define PLUGIN_LOCK_FAULTS 3
 
 #define TSS_IO_BASE 0x66	/* where a 32-bit or 64-bit TSS says where its I/O bitmap begins */
 
@@ -92,6 +96,32 @@ static bool cr_read_permitted(const struct qemu_cpu *cpu, struct site site)
 	return !cpl(cpu) || (site.form == SITE_SMSW && !cr4_has(cpu, CR4_UMIP));
 }
 
+bool site_unlock(struct qemu_cpu *cpu, struct site *site)
+{
+	uint32_t eax, ebx, ecx, edx;
+
+	if (!site->lock)
+		return true;
+	site->lock = 0;
+	qemu.cpu_x86_cpuid(cpu_env(cpu), 0x80000001, 0, &eax, &ebx, &ecx, &edx);
+	if (ecx & CPUID_CR8LEG && site->form == SITE_PLAIN && site->number == 0 &&
+	    (site->kind == SCRY_EVENT_CR_READ || site->kind == SCRY_EVENT_CR_WRITE)) {
+		site->number = 8;
+		return true;
+	}
+	return qemu.plugin_version < PLUGIN_LOCK_FAULTS;
+}
+
+/* QEMU knows DR7.GD since it knows that LOCK faults, or earlier: 7.2 has neither. */
+static bool dr_permitted(const struct qemu_cpu *cpu, struct site site)
+{
+	bool guarded = cpu_get64(cpu, cpu_layout.dr + 7 * sizeof(uint64_t)) & DR7_GD &&
+		       qemu.plugin_version >= PLUGIN_LOCK_FAULTS;
+
+	/* With CR4.DE there are no DR4 and DR5. */
+	return !cpl(cpu) && !guarded && !((site.number | 1) == 5 && cr4_has(cpu, CR4_DE));
+}
+
 bool site_permitted(struct qemu_cpu *cpu, struct site site)
 {
 	switch (site.kind) {
@@ -113,8 +143,8 @@ bool site_permitted(struct qemu_cpu *cpu, struct site site)
 	case SCRY_EVENT_XSETBV:
 		return !cpl(cpu) && cr4_has(cpu, CR4_OSXSAVE);
 	case SCRY_EVENT_DR_READ:
-	case SCRY_EVENT_DR_WRITE:	/* with CR4.DE there are no DR4 and DR5 */
-		return !cpl(cpu) && !((site.number | 1) == 5 && cr4_has(cpu, CR4_DE));
+	case SCRY_EVENT_DR_WRITE:
+		return dr_permitted(cpu, site);
 	default:
 		return !cpl(cpu);
 	}

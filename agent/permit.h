@@ -12,4 +12,11 @@
  */
 bool site_permitted(struct qemu_cpu *cpu, struct site site);
 
+/*
+ * A LOCK prefix: before MOV CR0 it is AMD's way to CR8; before anything else it
+ * is #UD, but QEMU 7.2 executes the instruction all the same.  True if it is
+ * executed, with *site what it then does.
+ */
+bool site_unlock(struct qemu_cpu *cpu, struct site *site);
+
 #endif

@@ -38,6 +38,9 @@ static int check_mode(const struct plugin_info *info)
 		return refuse("it does not work with -icount: leave that out");
 	if (*qemu.replay_mode)
 		return refuse("it does not work with record/replay: leave that out");
+	if (info->smp_vcpus > (int)SCRY_AGENT_VCPUS)
+		return refuse("it can watch %u vCPUs at most, this VM has %d", SCRY_AGENT_VCPUS,
+			      info->smp_vcpus);
 	if (!*qemu.mttcg_enabled && info->max_vcpus > 1)
 		return refuse("all vCPUs would share one thread: use -accel tcg,thread=multi, or "
 			      "-smp 1");
@@ -53,6 +56,11 @@ static void at_exit(uint64_t id, void *unused)
 
 int qemu_plugin_install(uint64_t id, const struct plugin_info *info, int argc, char **argv)
 {
+	static bool installed;
+
+	if (installed)
+		return refuse("it is loaded already: name it in one -plugin option only");
+	installed = true;
 	if (!info->system_emulation || strcmp(info->target_name, "x86_64") != 0)
 		return refuse("it needs qemu-system-x86_64, this QEMU emulates %s", info->target_name);
 	if (image_init() < 0 || qemu_init() < 0 || cpu_layout_init() < 0 || check_mode(info) < 0 ||

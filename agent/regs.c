@@ -96,7 +96,11 @@ static void put_segments(struct qemu_cpu *cpu, const struct scry_regs *regs, uin
 static void put_debug(struct qemu_cpu *cpu, const struct scry_regs *regs, uint64_t mask)
 {
 	struct qemu_env *env = cpu_env(cpu);
+	size_t dr7 = cpu_layout.dr + 7 * sizeof(uint64_t);
+	uint64_t guarded = cpu_get64(cpu, dr7) & DR7_GD;
 
+	/* With GD set QEMU would raise #DB, and there is no block to raise it from. */
+	cpu_put64(cpu, dr7, cpu_get64(cpu, dr7) & ~DR7_GD);
 	for (int i = 0; i < 4; i++)
 		if (mask & SCRY_REG_BIT(SCRY_REG_DR0) << i)
 			qemu.helper.set_dr(env, i, regs->dr[i]);
@@ -104,6 +108,8 @@ static void put_debug(struct qemu_cpu *cpu, const struct scry_regs *regs, uint64
 		qemu.helper.set_dr(env, 6, regs->dr6);
 	if (WANTS(DR7))
 		qemu.helper.set_dr(env, 7, regs->dr7);
+	else
+		cpu_put64(cpu, dr7, cpu_get64(cpu, dr7) | guarded);
 }
 
 /* CR0 last: with LME set it is paging that switches long mode on and off, and LMA with it. */

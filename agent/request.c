@@ -166,10 +166,11 @@ static int do_vcpu(int fd, const struct scry_agent_value *request)
 {
 	if (request->value >= vcpu_count)
 		return message_fail(fd, request->header.type, SCRY_E_INVAL, "there is no such vCPU");
-	if (request->header.type == SCRY_AGENT_STOP)
-		vcpu_stop(&vcpus[request->value]);
-	else
+	if (request->header.type == SCRY_AGENT_GO)
 		vcpu_go(&vcpus[request->value]);
+	else if (vcpu_stop(&vcpus[request->value]) < 0)
+		return message_fail(fd, request->header.type, SCRY_E_STATE,
+				    "this vCPU has been unplugged: attach anew");
 	return answer_value(fd, request->header.type, request->value);
 }
 

@@ -81,8 +81,10 @@ static void accept_peer(void)
 {
 	int fd = accept4(service.poll[LISTENER].fd, NULL, NULL, SOCK_CLOEXEC), i;
 
-	if (fd < 0)
+	if (fd < 0) {
+		usleep(50000);	/* QEMU has no descriptors left: poll() would not wait */
 		return;
+	}
 	if (!may_talk(fd)) {
 		close(fd);
 		return;
@@ -179,6 +181,8 @@ static int wait_for_machine(void)
 
 		bql_lock();
 		n = vcpu_find_all();
+		if (n == 0 && qemu.runstate_is_running())
+			n = refuse("this machine has no vCPU: there is nothing to look into");
 		qemu.bql_unlock();
 		if (n < 0 || n >= (int)service.vcpus)
 			return n;

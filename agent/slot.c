@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
+#include <sys/socket.h>
 
 #include "../protocol/futex.h"
 #include "slot.h"
@@ -128,8 +129,10 @@ static void carry_out(struct slot *slot)
 		strcpy(mem->text, "no event of this vCPU waits for a reply");
 		mem->status = SCRY_E_STATE;
 	} else {
-		mem->status = slot->ops->command(slot->vcpu, &command, mem);
-		if (command.op == SCRY_AGENT_OP_REPLY && mem->status == 0) {
+		int status = slot->ops->command(slot->vcpu, &command, mem);
+
+		mem->status = status;
+		if (command.op == SCRY_AGENT_OP_REPLY && status == 0) {
 			slot->waits = false;
 			/* finish() makes it seen before the next look at want_stop. */
 			atomic_store_explicit(&mem->stopped, 0, memory_order_release);
@@ -175,16 +178,14 @@ static void serve(struct slot *slot)
 static void ring(struct slot *slot)
 {
 	struct scry_agent_shared *shared = slot->shared;
-	uint64_t one = 1;
-
 	switch (atomic_load(&shared->sleep)) {
 	case SCRY_AGENT_FUTEX:
 		atomic_fetch_add(&shared->bell, 1);
 		scry_futex_wake(&shared->bell);
 		break;
-	case SCRY_AGENT_EVENTFD:
-		if (write(slot->bell, &one, sizeof(one)) < 0)
-			return;	/* full: it is readable, which is all that matters */
+	case SCRY_AGENT_SOCKET:
+		/* If it is full it is readable, which is all that matters. */
+		send(slot->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 		break;
 	}
 }

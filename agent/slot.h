@@ -41,7 +41,7 @@ struct slot {
 	void *vcpu;
 	struct scry_agent_shared *shared;
 	struct scry_agent_slot *mem;
-	int bell;			/* eventfd */
+	int bell;			/* a socket */
 	bool spins;			/* for a while before it sleeps */
 
 	/* The vCPU's own. */

@@ -17,7 +17,7 @@ static void deliver(struct vcpu *vcpu)
 
 	describe_vcpu(vcpu, &event);
 	event.kind = SCRY_EVENT_STEP;
-	if (vcpu_ask(vcpu, &event) && vcpu->action == SCRY_INJECT && !vcpu->jumps)
+	if (vcpu_ask(vcpu, &event) && vcpu->action == SCRY_INJECT)
 		exception_raise(vcpu);
 }
 
@@ -53,5 +53,7 @@ void step_arm(struct vcpu *vcpu, const struct filters *filters)
 	if (!vcpu->steps)
 		vcpu->stepped = 0;
 	vcpu->steps = steps;
+	if (qemu.qemu_get_cpu((int)vcpu->index) != vcpu->cpu)
+		return;		/* unplugged */
 	qemu.cpu_single_step(vcpu->cpu, !steps ? 0 : blocks ? STEP_ENABLE | STEP_NO_IRQ : STEP_ENABLE);
 }

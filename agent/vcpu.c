@@ -68,11 +68,25 @@ static void park(struct qemu_cpu *cpu, uint64_t data)
 	bql_lock();
 }
 
-void vcpu_stop(struct vcpu *vcpu)
+/* With QEMU's big lock held, under which vCPUs come and go. */
+static bool is_plugged(const struct vcpu *vcpu)
 {
-	atomic_store(&vcpu->slot.want_stop, true);
-	if (!atomic_exchange(&vcpu->park_queued, true))
-		qemu.async_run_on_cpu(vcpu->cpu, park, (uint64_t)vcpu);
+	return qemu.qemu_get_cpu((int)vcpu->index) == vcpu->cpu;
+}
+
+int vcpu_stop(struct vcpu *vcpu)
+{
+	bool plugged;
+
+	bql_lock();
+	plugged = is_plugged(vcpu);
+	if (plugged) {
+		atomic_store(&vcpu->slot.want_stop, true);
+		if (!atomic_exchange(&vcpu->park_queued, true))
+			qemu.async_run_on_cpu(vcpu->cpu, park, (uint64_t)vcpu);
+	}
+	qemu.bql_unlock();
+	return plugged ? 0 : -1;
 }
 
 void vcpu_go(struct vcpu *vcpu)
@@ -119,10 +133,26 @@ void vcpu_release_all(void)
 	}
 }
 
+/* An unplugged one does nothing any more, not even what it was asked to. */
+static bool still_there(struct vcpu *vcpu)
+{
+	bool plugged;
+
+	bql_lock();
+	plugged = is_plugged(vcpu);
+	qemu.bql_unlock();
+	if (!plugged) {
+		atomic_store(&vcpu->busy, false);
+		atomic_store(&vcpu->park_queued, false);
+	}
+	return plugged;
+}
+
 void vcpu_wait_released(void)
 {
 	for (unsigned i = 0; i < vcpu_count; i++) {
-		while (atomic_load(&vcpus[i].busy) || atomic_load(&vcpus[i].park_queued)) {
+		while ((atomic_load(&vcpus[i].busy) || atomic_load(&vcpus[i].park_queued)) &&
+		       still_there(&vcpus[i])) {
 			slot_poke(&vcpus[i].slot);
 			usleep(50);
 		}

@@ -56,8 +56,8 @@ int vcpu_find_all(void);
 /* The vCPU that is QEMU's, or NULL. */
 struct vcpu *vcpu_of(const struct qemu_cpu *cpu);
 
-/* Make it come to its slot, and let it go. */
-void vcpu_stop(struct vcpu *vcpu);
+/* Make it come to its slot, and let it go.  -1 if it has been unplugged. */
+int vcpu_stop(struct vcpu *vcpu);
 void vcpu_go(struct vcpu *vcpu);
 
 /*

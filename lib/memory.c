@@ -80,13 +80,17 @@ static int read_slow(struct scry_vm *vm, uint64_t gpa, void *buf, size_t len)
 	int ret;
 
 	b.vm = vm;
-	b.count = 0;
-	ret = scry_live_map(vm, &b.map);
-	if (!ret)
-		ret = check_range(b.map, gpa, len, false);
-	if (!ret)
-		ret = read_range(&b, gpa, buf, len);
-	return ret < 0 ? ret : batch_read(&b);
+	do {
+		b.count = 0;
+		ret = scry_live_map(vm, &b.map);
+		if (!ret)
+			ret = check_range(b.map, gpa, len, false);
+		if (!ret)
+			ret = read_range(&b, gpa, buf, len);
+		if (!ret)
+			ret = batch_read(&b);
+	} while (!ret && !scry_still_live(b.map));
+	return ret;
 }
 
 int scry_read_phys(struct scry_vm *vm, uint64_t gpa, void *buf, size_t len)
@@ -130,24 +134,33 @@ int scry_write_phys(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t le
 	return ret;
 }
 
-int scry_readv_phys(struct scry_vm *vm, struct scry_iov *iov, size_t count)
+/* Through the map as it is now, which is b->map then: how many failed, or a failure of all. */
+static int readv_once(struct batch *b, struct scry_iov *iov, size_t count)
 {
-	struct batch b;
-	int failed = 0, ret;
+	int failed = 0, ret = scry_live_map(b->vm, &b->map);
 
-	b.vm = vm;
-	b.count = 0;
-	ret = scry_live_map(vm, &b.map);
+	b->count = 0;
 	for (size_t i = 0; !ret && i < count; i++) {
-		iov[i].status = check_range(b.map, iov[i].gpa, iov[i].len, false);
+		iov[i].status = check_range(b->map, iov[i].gpa, iov[i].len, false);
 		if (iov[i].status < 0)
 			failed++;
 		else
-			ret = read_range(&b, iov[i].gpa, iov[i].buf, iov[i].len);
+			ret = read_range(b, iov[i].gpa, iov[i].buf, iov[i].len);
 	}
 	if (!ret)
-		ret = batch_read(&b);
+		ret = batch_read(b);
 	return ret < 0 ? ret : failed;
+}
+
+int scry_readv_phys(struct scry_vm *vm, struct scry_iov *iov, size_t count)
+{
+	struct batch b = { .vm = vm };
+	int ret;
+
+	do
+		ret = readv_once(&b, iov, count);
+	while (ret >= 0 && !scry_still_live(b.map));
+	return ret;
 }
 
 int scry_writev_phys(struct scry_vm *vm, struct scry_iov *iov, size_t count)

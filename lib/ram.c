@@ -81,6 +81,12 @@ int scry_ram_refresh(struct scry_vm *vm)
 	return ret;
 }
 
+bool scry_still_live(const struct scry_map *map)
+{
+	atomic_thread_fence(memory_order_acquire);
+	return is_live(map);
+}
+
 int scry_live_map(struct scry_vm *vm, const struct scry_map **map)
 {
 	int ret = is_live(scry_current_map(vm)) ? 0 : scry_ram_refresh(vm);

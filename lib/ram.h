@@ -10,6 +10,9 @@ int scry_ram_refresh(struct scry_vm *vm);
 /* The map as it is now: that in hand, if it still is, else a fresh one. */
 int scry_live_map(struct scry_vm *vm, const struct scry_map **map);
 
+/* After reading through it: was it the map all the time? */
+bool scry_still_live(const struct scry_map *map);
+
 /* The region that holds gpa, or NULL. */
 const struct scry_mapped_region *scry_region_of(const struct scry_map *map, uint64_t gpa);
 

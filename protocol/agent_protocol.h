@@ -20,7 +20,7 @@
 #include <scry/vm.h>
 
 #define SCRY_AGENT_MAGIC   0x79726373u	/* "scry" */
-#define SCRY_AGENT_VERSION 5u		/* step it with every change in this file */
+#define SCRY_AGENT_VERSION 6u		/* step it with every change in this file */
 
 #define SCRY_AGENT_CHUNK   65536u	/* most bytes of memory in one message */
 #define SCRY_AGENT_REGIONS 64u		/* most regions in a memory map */
@@ -68,7 +68,7 @@ struct scry_agent_hello {
 };
 
 /*
- * For ATTACH the reply carries two files: the shared area, and an eventfd that
+ * For ATTACH the reply carries two files: the shared area, and a socket that
  * the agent signals as scry_agent_shared.sleep says.
  */
 struct scry_agent_welcome {
@@ -147,7 +147,7 @@ struct scry_agent_life {
 enum scry_agent_sleep {
 	SCRY_AGENT_AWAKE,	/* the client looks at the slots itself */
 	SCRY_AGENT_FUTEX,	/* step `bell` and futex-wake it */
-	SCRY_AGENT_EVENTFD,	/* write to the eventfd */
+	SCRY_AGENT_SOCKET,	/* send a byte to the socket */
 };
 
 struct scry_agent_shared {

@@ -25,15 +25,18 @@ int scry_rundir(char *path, size_t size)
 	return fits(snprintf(path, size, "/tmp/scry-%u", (unsigned)geteuid()), size);
 }
 
-int scry_rundir_make(const char *path)
+int scry_rundir_check(const char *path)
 {
 	struct stat st;
 
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return -errno;
 	if (lstat(path, &st) < 0)
 		return -errno;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
 	return st.st_uid == geteuid() && !(st.st_mode & 0022) ? 0 : -EPERM;
+}
+
+int scry_rundir_make(const char *path)
+{
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : scry_rundir_check(path);
 }

@@ -11,7 +11,10 @@
  */
 int scry_rundir(char *path, size_t size);
 
-/* Make it (0700), refusing one that another user owns.  0 or -errno. */
+/* Is it a folder of this user's, writable by nobody else?  0 or -errno. */
+int scry_rundir_check(const char *path);
+
+/* Make it (0700) if it is not there, and check it.  0 or -errno. */
 int scry_rundir_make(const char *path);
 
 #endif

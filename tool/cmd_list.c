@@ -16,8 +16,8 @@ static int add_row(const struct scry_vm_entry *entry, void *opaque)
 	char pid[16], vcpus[16], ram[32], client[16];
 	struct libscols_line *line;
 
-	snprintf(pid, sizeof(pid), "%d", entry->pid);
-	snprintf(vcpus, sizeof(vcpus), "%u", entry->vcpus);
+	snprintf(pid, sizeof(pid), entry->pid ? "%d" : "-", entry->pid);
+	snprintf(vcpus, sizeof(vcpus), entry->vcpus ? "%u" : "-", entry->vcpus);
 	snprintf(client, sizeof(client), "%d", entry->client_pid);
 	line = table_row(opaque, entry->name, pid, vcpus,
 			 format_size(ram, sizeof(ram), entry->ram_bytes),

@@ -43,7 +43,7 @@ static const char *split(struct args *args, const char *text, char name[32], uin
 {
 	const char *equals = strchr(text, '=');
 
-	if (snprintf(name, 32, "%.*s", equals ? (int)(equals - text) : 31, text) > 31)
+	if (snprintf(name, 32, "%.*s", equals ? (int)(equals - text) : 32, text) > 31)
 		usage_error(args, "'%s' is too long", text);
 	if (equals)
 		*value = number_arg(args, "value", equals + 1);

@@ -95,12 +95,17 @@ static void print_io(const struct scry_event *e)
 		printf("  0x%" PRIx32, e->io.value);
 }
 
+static bool is_page_fault(const struct scry_event *e)
+{
+	return e->interrupt.type == SCRY_INTERRUPT_EXCEPTION && e->interrupt.vector == 14;
+}
+
 static void print_int(const struct scry_event *e)
 {
 	printf("%u %s", e->interrupt.vector, interrupt_type_name(e->interrupt.type));
 	if (e->interrupt.has_error)
 		printf("  error 0x%" PRIx32, e->interrupt.error_code);
-	if (e->interrupt.cr2)
+	if (is_page_fault(e))
 		printf("  cr2 0x%" PRIx64, e->interrupt.cr2);
 }
 
@@ -185,7 +190,7 @@ static void print_json_int(const struct scry_event *e)
 	       interrupt_type_name(e->interrupt.type));
 	if (e->interrupt.has_error)
 		printf(", \"error\": \"0x%" PRIx32 "\"", e->interrupt.error_code);
-	if (e->interrupt.cr2)
+	if (is_page_fault(e))
 		printf(", \"cr2\": \"0x%" PRIx64 "\"", e->interrupt.cr2);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,7 @@ int main(int argc, char **argv)
 	int status;
 
 	fill_standard_fds();
+	signal(SIGXFSZ, SIG_IGN);	/* a limit on files is an error as any other */
 	status = dispatch(argc, argv);
 	if (!fflush(stdout) && !ferror(stdout))
 		return status;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +10,19 @@
 
 static void say(const char *prefix, const char *format, va_list ap)
 {
+	char *text;
+
 	/* What was printed so far comes first, where both go to the same place. */
 	fflush(stdout);
 	fputs(prefix, stderr);
-	vfprintf(stderr, format, ap);
-	fputc('\n', stderr);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
+	/* It may quote what was typed, or a VM's name: one line, no commands to a terminal. */
+	for (char *c = text; c && *c; c++)
+		if (iscntrl((unsigned char)*c))
+			*c = '?';
+	fprintf(stderr, "%s\n", text ? text : format);
+	free(text);
 }
 
 int fail(const char *format, ...)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,7 @@ int outfile_open(struct outfile *file, const char *path)
 {
 	struct stat st;
 	int ret;
+	bool there;
 
 	*file = (struct outfile){ .fd = STDOUT_FILENO };
 	if (!path) {
@@ -43,10 +45,13 @@ int outfile_open(struct outfile *file, const char *path)
 	file->path = realpath(path, NULL);
 	if (!file->path)
 		file->path = checked(strdup(path));
-	if (!stat(file->path, &st) && !S_ISREG(st.st_mode))
+	there = !stat(file->path, &st);
+	if (there && !S_ISREG(st.st_mode))
 		ret = open_direct(file);
 	else
 		ret = open_temporary(file);
+	if (!ret && there && file->temporary)
+		fchmod(file->fd, st.st_mode & 0777);	/* as the file that it replaces */
 	if (ret)
 		free(file->path);
 	return ret;

@@ -209,6 +209,7 @@ struct scry_event {
  * the guest would meet the same fault again, unless the reply changes what
  * caused it.  SCRY_DENY and SCRY_INJECT deliver another exception instead.
  * With SCRY_REG_RIP in the reply it is dropped, and the guest goes on there.
+ * After a dropped NMI the processor takes no other until the guest's next IRET.
  * INT3 can be an event of both kinds, SCRY_EVENT_INT3 first.  Exceptions that
  * a reply or scry_inject() raised are no events.
  */
@@ -272,7 +273,8 @@ struct scry_reply {
 /*
  * Answer an event and let its vCPU go on; any thread.  Registers in `set` are
  * written before the action; with SCRY_REG_RIP among them the vCPU goes on
- * there, and SCRY_CONTINUE and SCRY_SKIP both mean just that.  SCRY_E_REFUSED
+ * there, and SCRY_CONTINUE and SCRY_SKIP both mean just that; an exception is
+ * raised there.  SCRY_E_STATE if the event has been answered.  SCRY_E_REFUSED
  * if a register value is refused: nothing is written and the event still
  * waits for a reply.
  */

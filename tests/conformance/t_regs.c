@@ -336,6 +336,27 @@ static int running(struct ctx *c)
 	return 0;
 }
 
+/* With DR7.GD the guest's own accesses raise #DB; ours do not. */
+static int debug_guarded(struct ctx *c)
+{
+	struct scry_regs regs;
+
+	OK(c, scry_vcpu_pause(c->vm, 0));
+	OK(c, scry_regs_get(c->vm, 0, &regs));
+	regs.dr7 = 0x2400;
+	regs.dr[0] = 0x123000;
+	OK(c, scry_regs_set(c->vm, 0, &regs, BIT(SCRY_REG_DR7)));
+	OK(c, scry_regs_set(c->vm, 0, &regs, BIT(SCRY_REG_DR0)));
+	OK(c, scry_regs_get(c->vm, 0, &regs));
+	CHECK(c, regs.dr7 == 0x2400 && regs.dr[0] == 0x123000, "dr7 %#llx, dr0 %#llx",
+	      (ull)regs.dr7, (ull)regs.dr[0]);
+	regs.dr7 = 0x400;
+	regs.dr[0] = 0;
+	OK(c, scry_regs_set(c->vm, 0, &regs, BIT(SCRY_REG_DR7) | BIT(SCRY_REG_DR0)));
+	OK(c, scry_vcpu_resume(c->vm, 0));
+	return guest_moves(c, 0);
+}
+
 #define RW { SCRY_CAP_REGS_READ, SCRY_CAP_REGS_WRITE, SCRY_CAP_VCPU_PAUSE }
 
 const struct test tests_regs[] = {
@@ -343,6 +364,7 @@ const struct test tests_regs[] = {
 	{ "regs-rip-rflags", rip_rflags, RW },
 	{ "regs-control", control, RW },
 	{ "regs-debug", debug, RW },
+	{ "regs-debug-guarded", debug_guarded, RW },
 	{ "regs-tables", tables, RW },
 	{ "regs-table-limits", table_limits, RW },
 	{ "regs-segments-read", segments_read, { SCRY_CAP_REGS_READ } },

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -42,7 +41,8 @@ static void drop_shared(struct endpoint *e)
 		return;
 	munmap(e->shared, e->shared_size);
 	close(e->shared_fd);
-	close(e->eventfd);
+	close(e->bell[0]);
+	close(e->bell[1]);
 	e->shared = NULL;
 }
 
@@ -56,8 +56,8 @@ static void make_shared(struct endpoint *e)
 	e->shared = map_all(e->shared_fd, e->shared_size);
 	e->shared->life.owner = (uint32_t)getpid();
 	e->shared->life.generation = 1;
-	e->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	endpoint_must(e->eventfd >= 0, "eventfd");
+	endpoint_must(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, e->bell), "socketpair");
+	endpoint_must(send(e->bell[0], "", 1, 0) == 1, "send");
 }
 
 static void on_hello(struct endpoint *e, const struct scry_agent_hello *hello, struct packet *r)
@@ -76,7 +76,7 @@ static void on_hello(struct endpoint *e, const struct scry_agent_hello *hello, s
 	make_shared(e);
 	r->welcome.shared_size = e->shared_size;
 	r->fds[r->fd_count++] = e->shared_fd;
-	r->fds[r->fd_count++] = e->eventfd;
+	r->fds[r->fd_count++] = e->bell[1];
 }
 
 static void on_caps(struct packet *r)

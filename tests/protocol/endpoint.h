@@ -49,7 +49,8 @@ struct endpoint {
 	char uri[120];
 	struct scry_agent_shared *shared;	/* of the client at hand */
 	size_t shared_size;
-	int shared_fd, eventfd, ram_fd;
+	int shared_fd, ram_fd;
+	int bell[2];			/* its own end, the client's */
 	unsigned char *ram;
 	unsigned requests;		/* seen so far */
 

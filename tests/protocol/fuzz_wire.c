@@ -79,7 +79,7 @@ static void spoil(struct endpoint *e, struct packet *r)
 	if (how & 4)
 		r->fd_count = take_byte() % ENDPOINT_FDS;
 	for (unsigned i = 0; how & 4 && i < r->fd_count; i++)
-		r->fds[i] = i % 2 ? e->eventfd : take_byte() % 2 ? e->ram_fd : e->shared_fd;
+		r->fds[i] = i % 2 ? e->bell[1] : take_byte() % 2 ? e->ram_fd : e->shared_fd;
 	if ((how & 0xf8) == 0xf8)
 		r->fate = HANG_UP;
 	if (e->shared)

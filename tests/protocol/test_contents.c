@@ -18,7 +18,7 @@ static void open_fails(void **state, uint32_t type, void (*how)(struct packet *r
 	assert_null(h->vm);
 	for (int wait = 0; wait < 1000 && h->endpoint.client >= 0; wait++)
 		usleep(1000);
-	assert_true(hostile_open_files() <= before + 2);
+	assert_true(hostile_open_files() <= before + 3);
 }
 
 static void no_magic(struct packet *r)

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../../../protocol/futex.h"
@@ -165,15 +165,16 @@ static int sleep_until(struct qemu_vm *q, struct scry_event *events, size_t max,
 /* No event is there: have the descriptor of scry_event_fd(), if there is one, tell of the next. */
 static int arm(struct qemu_vm *q, struct scry_event *events, size_t max)
 {
-	struct epoll_event ready[2];
+	char rung[256];
 
 	if (qemu_hung_up(q))
 		return take_last(q, events, max);
 	if (q->epoll < 0)
 		return 0;
-	/* What the descriptor told of so far (edges, so that nothing is read from the agent's). */
-	epoll_wait(q->epoll, ready, 2, 0);
-	set_sleep(q, SCRY_AGENT_EVENTFD);
+	/* What it has told of so far; of a bell that is rung all the time, some. */
+	for (int i = 0; i < 16 && recv(q->bell, rung, sizeof(rung), MSG_DONTWAIT) > 0; i++)
+		;
+	set_sleep(q, SCRY_AGENT_SOCKET);
 	return take_all(q, events, max);
 }
 
@@ -204,13 +205,13 @@ int qemu_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, i
 
 static int make_epoll(struct qemu_vm *q)
 {
-	struct epoll_event bell = { .events = EPOLLIN | EPOLLET };
+	struct epoll_event bell = { .events = EPOLLIN };
 	struct epoll_event hangup = { .events = EPOLLRDHUP };
 	int fd = epoll_create1(EPOLL_CLOEXEC);
 
 	if (fd < 0)
 		return scry_fail(SCRY_E_IO, "cannot make an epoll descriptor: %s", strerror(errno));
-	if (epoll_ctl(fd, EPOLL_CTL_ADD, q->eventfd, &bell) < 0 ||
+	if (epoll_ctl(fd, EPOLL_CTL_ADD, q->bell, &bell) < 0 ||
 	    epoll_ctl(fd, EPOLL_CTL_ADD, q->socket, &hangup) < 0) {
 		int ret = scry_fail(SCRY_E_IO, "cannot watch the agent's descriptors: %s",
 				    strerror(errno));
@@ -219,9 +220,7 @@ static int make_epoll(struct qemu_vm *q)
 		return ret;
 	}
 	q->epoll = fd;
-	/* Readable once, so that the first poll does not wait for what came before it. */
-	return eventfd_write(q->eventfd, 1) < 0 ?
-	       scry_fail(SCRY_E_IO, "cannot write the eventfd: %s", strerror(errno)) : fd;
+	return fd;
 }
 
 int qemu_event_fd(struct scry_vm *vm)

@@ -9,15 +9,24 @@ struct lister {
 	void *opaque;
 };
 
-/* A socket that nobody, or nothing of this version, answers on is no VM to list. */
+/*
+ * A socket on which nobody listens, or nothing of this version, is no VM to list;
+ * one whose agent does not answer is.
+ */
 static int list_one(const char *path, const char *name, void *opaque)
 {
 	const struct lister *lister = opaque;
 	struct scry_agent_welcome welcome;
 	char uri[600];
 
-	if (qemu_ask(path, &welcome) < 0)
+	int ret = qemu_ask(path, &welcome);
+
+	if (ret == SCRY_E_TIMEOUT) {
+		welcome = (struct scry_agent_welcome){ .hypervisor = "does not answer: stopped?" };
+		snprintf(welcome.name, sizeof(welcome.name), "%s", name);
+	} else if (ret < 0) {
 		return 0;
+	}
 	snprintf(uri, sizeof(uri), "qemu:%s", name);
 	return lister->fn(&(struct scry_vm_entry){ .uri = uri, .name = welcome.name,
 						   .hypervisor = welcome.hypervisor,

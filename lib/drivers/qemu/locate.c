@@ -33,15 +33,33 @@ int qemu_ask(const char *path, struct scry_agent_welcome *welcome)
 	return ret;
 }
 
+/* The folder in which names are looked up: whoever owns it says which VM a name is. */
+static int open_folder(char *dir, size_t size)
+{
+	int err;
+
+	if (scry_rundir(dir, size) < 0)
+		return scry_fail(SCRY_E_INVAL, "the path of the runtime folder is too long");
+	err = scry_rundir_check(dir);
+	if (err == -EPERM)
+		return scry_fail(SCRY_E_PERM, "the runtime folder %s is not this user's own, writable by "
+				 "nobody else: name the VM as qemu:/path/to.sock, or set "
+				 "SCRY_RUNTIME_DIR", dir);
+	if (err < 0 && err != -ENOENT)
+		return scry_fail(err == -EACCES ? SCRY_E_PERM : SCRY_E_IO, "cannot look into the "
+				 "runtime folder %s: %s", dir, strerror(-err));
+	return 0;
+}
+
 int qemu_each_socket(int (*fn)(const char *path, const char *name, void *opaque), void *opaque)
 {
 	char dir[PATH_SIZE], path[PATH_SIZE + 256];
 	struct dirent *e;
-	int ret = 0;
+	int ret = open_folder(dir, sizeof(dir));
 	DIR *d;
 
-	if (scry_rundir(dir, sizeof(dir)) < 0)
-		return scry_fail(SCRY_E_INVAL, "the path of the runtime folder is too long");
+	if (ret < 0)
+		return ret;
 	d = opendir(dir);
 	if (!d && errno == ENOENT)
 		return 0;
@@ -138,8 +156,9 @@ int qemu_locate(const char *address, char *path, size_t size)
 			return scry_fail(SCRY_E_INVAL, "the socket's path is too long");
 		return 0;
 	}
-	if (scry_rundir(dir, sizeof(dir)) < 0)
-		return scry_fail(SCRY_E_INVAL, "the path of the runtime folder is too long");
+	ret = open_folder(dir, sizeof(dir));
+	if (ret < 0)
+		return ret;
 	n = snprintf(path, size, "%s/%s.sock", dir, address);
 	if (n < 0 || (size_t)n >= size)
 		return not_found(address);

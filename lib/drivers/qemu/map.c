@@ -106,7 +106,7 @@ int qemu_map(struct scry_vm *vm)
 
 	if (len < 0)
 		return (int)len;
-	if (map.count > SCRY_AGENT_REGIONS || map.files != (uint32_t)call.fd_count || !map.life ||
+	if (map.count > SCRY_AGENT_REGIONS || map.files != (uint32_t)call.fd_count || !(map.life >> 32) ||
 	    (size_t)len < call.reply_min + map.count * sizeof(map.region[0]))
 		ret = scry_fail(SCRY_E_PROTOCOL, "the agent sent a malformed memory map");
 	else

@@ -86,7 +86,7 @@ static int attach(struct qemu_vm *q)
 		return ret;
 	}
 	close(call.fds[0]);
-	q->eventfd = call.fds[1];
+	q->bell = call.fds[1];
 	q->vm->vcpus = welcome.vcpus;
 	q->vm->pid = qemu_peer_pid(q->socket);
 	memcpy(q->vm->name, welcome.name, sizeof(q->vm->name));
@@ -120,7 +120,7 @@ static struct qemu_vm *qemu_new(struct scry_vm *vm)
 	if (!q)
 		return NULL;
 	q->vm = vm;
-	q->socket = q->eventfd = -1;
+	q->socket = q->bell = -1;
 	q->epoll = -1;
 	pthread_mutex_init(&q->socket_lock, NULL);
 	for (int i = 0; i < SCRY_MAX_VCPUS; i++)
@@ -136,8 +136,8 @@ static void qemu_close(struct scry_vm *vm)
 	/* The hang-up tells the agent to put everything back. */
 	if (q->socket >= 0)
 		close(q->socket);
-	if (q->eventfd >= 0)
-		close(q->eventfd);
+	if (q->bell >= 0)
+		close(q->bell);
 	if (q->epoll >= 0)
 		close(q->epoll);
 	qemu_unmap_all(q);

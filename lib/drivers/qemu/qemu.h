@@ -26,7 +26,7 @@ struct qemu_mapping {
 struct qemu_vm {
 	struct scry_vm *vm;
 	int socket;
-	int eventfd;
+	int bell;		/* the agent sends to it */
 	_Atomic int epoll;		/* for scry_event_fd(), or -1 */
 	pthread_mutex_t socket_lock;	/* one request at a time; also `epoll` */
 	_Atomic int ended;		/* SCRY_E_* that ended the connection, or 0 */
