@@ -49,6 +49,9 @@ static void translated(uint64_t id, struct qemu_tb *tb)
 	size_t count = qemu.qemu_plugin_tb_n_insns(tb);
 
 	(void)id;
+	if (armed && armed->kinds & 1u << SCRY_EVENT_STEP && count == 1)
+		qemu.qemu_plugin_register_vcpu_insn_exec_cb(qemu.qemu_plugin_tb_get_insn(tb, 0),
+							    step_callback, RW_REGISTERS, NULL);
 	for (size_t i = 0; armed && i < count; i++)
 		watch(qemu.qemu_plugin_tb_get_insn(tb, i));
 }

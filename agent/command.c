@@ -75,6 +75,7 @@ static int set(struct vcpu *vcpu, uint64_t mask, struct scry_agent_slot *mem)
 /* "Deny" is an exception too. */
 static void take_action(struct vcpu *vcpu, const struct slot_command *command)
 {
+	vcpu->answered = true;
 	vcpu->action = command->action;
 	vcpu->exception = command->exception;
 	if (command->action == SCRY_DENY) {
@@ -90,7 +91,8 @@ static int reply(struct vcpu *vcpu, const struct slot_command *command,
 
 	if (command->action > SCRY_INJECT)
 		return fail(mem, SCRY_E_INVAL, "the reply's action is not known to this agent");
-	if (command->action == SCRY_INJECT && !exception_valid(&command->exception))
+	if (command->action == SCRY_INJECT && !exception_valid(&command->exception) &&
+	    !(vcpu->interrupted && exception_is_interrupt(&command->exception)))
 		return fail(mem, SCRY_E_INVAL, "there is no such exception to inject");
 	status = set(vcpu, command->set, mem);
 	if (status == 0)

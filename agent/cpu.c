@@ -14,6 +14,7 @@ static const struct {
 	{ "env.eip", offsetof(struct cpu_layout, eip), 8 },
 	{ "env.eflags", offsetof(struct cpu_layout, eflags), 8 },
 	{ "env.hflags", offsetof(struct cpu_layout, hflags), 4 },
+	{ "env.hflags2", offsetof(struct cpu_layout, hflags2), 4 },
 	{ "env.segs", offsetof(struct cpu_layout, segs), 0 },
 	{ "env.ldt", offsetof(struct cpu_layout, ldt), 0 },
 	{ "env.tr", offsetof(struct cpu_layout, tr), 0 },

@@ -9,7 +9,7 @@
 
 /* Where QEMU keeps a vCPU's registers: offsets into its CPUState, from vmstate.c. */
 extern struct cpu_layout {
-	size_t regs, eip, eflags, cc_op, hflags;
+	size_t regs, eip, eflags, cc_op, hflags, hflags2;
 	size_t segs, seg_size, ldt, tr, gdt, idt;
 	size_t halted;
 	size_t cr0, cr2, cr3, cr4, dr, efer, xcr0;
@@ -32,6 +32,9 @@ int cpu_layout_init(void);
 #define HF_CS64         (1u << 15)
 #define HF_VM           (1u << 17)
 #define HF_GUEST        (1u << 21)	/* runs a nested guest */
+
+/* The same of env.hflags2. */
+#define HF2_NMI         (1u << 2)	/* NMI is blocked until IRET */
 
 #define DR7_GD UINT64_C(0x2000)	/* MOV to and from DR raises #DB */
 

@@ -9,6 +9,11 @@ bool exception_valid(const struct scry_exception *exception)
 	return exception->vector < 32 && exception->vector != 2;
 }
 
+bool exception_is_interrupt(const struct scry_exception *exception)
+{
+	return exception->vector >= 32 && exception->vector < 256;
+}
+
 bool exception_has_error(const struct qemu_cpu *cpu, unsigned vector)
 {
 	return cpu_hflags(cpu) & HF_PE && vector < 32 && WITH_ERROR >> vector & 1;

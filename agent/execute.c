@@ -41,6 +41,7 @@ void execute(struct vcpu *vcpu, struct site site)
 
 	if (unchanged(vcpu, site)) {
 		vcpu->passes = true;
+		vcpu->begun = false;	/* it begins once more */
 		vcpu->passing = site;
 		cpu_put32(cpu, cpu_layout.hflags, cpu_hflags(cpu) | HF_INHIBIT_IRQ);
 	}

@@ -18,8 +18,8 @@ struct filters {
 	} entry[SCRY_AGENT_SUBS];
 };
 
-/* The kinds that are about instructions, which are found as they are translated. */
-#define FILTER_SITES (~(1u << SCRY_EVENT_INTERRUPT | 1u << SCRY_EVENT_STEP))
+/* The kinds for which instructions are watched, which is arranged as they are translated. */
+#define FILTER_SITES (~(1u << SCRY_EVENT_INTERRUPT))
 
 /* 0, or SCRY_E_... with a sentence in text. */
 int filter_check(const struct scry_subscription *sub, unsigned vcpu_count, char *text,

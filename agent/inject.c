@@ -24,6 +24,9 @@ static bool hook(struct qemu_cpu *cpu, int request)
 	if (!vcpu || !vcpu->injects)
 		return original(cpu, request);
 	vcpu->injects = false;
+	vcpu->passes = false;	/* it will be executed anew */
+	cpu_put32(cpu, cpu_layout.hflags, cpu_hflags(cpu) & ~HF_INHIBIT_IRQ);
+	vcpu->exception = vcpu->injection;
 	interrupt_deliver(vcpu);
 	return true;
 }
@@ -36,7 +39,7 @@ int inject_init(void)
 
 static void inject_exception(struct vcpu *vcpu, const struct scry_exception *exception)
 {
-	vcpu->exception = *exception;
+	vcpu->injection = *exception;
 	vcpu->injects = true;
 	bql_lock();
 	cpu_put32(vcpu->cpu, cpu_layout.halted, 0);
@@ -60,9 +63,8 @@ int inject(struct vcpu *vcpu, uint32_t type, const struct scry_exception *except
 {
 	switch (type) {
 	case SCRY_INTERRUPT_EXCEPTION:
-		if (vcpu->in_event || !exception_valid(exception)) {
-			snprintf(text, size, vcpu->in_event ? "this vCPU waits in an event: answer it "
-				 "with SCRY_INJECT" : "there is no such exception to inject");
+		if (!exception_valid(exception)) {
+			snprintf(text, size, "there is no such exception to inject");
 			return SCRY_E_REFUSED;
 		}
 		inject_exception(vcpu, exception);

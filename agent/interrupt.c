@@ -3,6 +3,7 @@
 #include "describe.h"
 #include "detour.h"
 #include "exception.h"
+#include "execute.h"
 #include "interrupt.h"
 #include "msr.h"
 #include "refuse.h"
@@ -56,28 +57,28 @@ static void describe_delivery(struct vcpu *vcpu, const struct delivery *d,
 static bool ask(struct vcpu *vcpu, const struct delivery *d)
 {
 	struct scry_event event;
+	bool ours;
 
 	vcpu->rip = cpu_get64(vcpu->cpu, cpu_layout.eip);
 	describe_delivery(vcpu, d, &event);
-	return vcpu_ask(vcpu, &event);
+	vcpu->interrupted = d->is_int || type_of(d) == SCRY_INTERRUPT_HARDWARE;
+	ours = vcpu_ask(vcpu, &event);
+	vcpu->interrupted = false;
+	return ours;
 }
 
-/*
- * The guest will not end an interrupt that it never sees: end it for the guest.
- * QEMU delivers hardware interrupts with its big lock held.
- */
+/* Without the lock: end an interrupt that the guest will never see. */
 static void end_at_apic(struct vcpu *vcpu, unsigned vector)
 {
 	uint64_t base = 0, page;
 	uint32_t isr = 0, zero = 0;
 
-	/* QEMU's helpers for MSRs take the big lock themselves. */
-	qemu.bql_unlock();
-	if (msr_read(vcpu->cpu, MSR_APIC_BASE, &base) == 0 && base & APIC_X2)
-		msr_write(vcpu->cpu, MSR_X2APIC_EOI, 0);
-	bql_lock();
-	if (base & APIC_X2)
+	if (msr_read(vcpu->cpu, MSR_APIC_BASE, &base) < 0)
 		return;
+	if (base & APIC_X2) {
+		msr_write(vcpu->cpu, MSR_X2APIC_EOI, 0);
+		return;
+	}
 	page = base & ~UINT64_C(0xfff);
 	qemu.address_space_rw(qemu.address_space_memory, page + APIC_ISR + vector / 32 * 16, 0, &isr,
 			      sizeof(isr), false);
@@ -86,20 +87,53 @@ static void end_at_apic(struct vcpu *vcpu, unsigned vector)
 				      sizeof(zero), true);
 }
 
-void interrupt_deliver(struct vcpu *vcpu)
+/* QEMU has taken the interrupt from where it came, and the guest will never see it. */
+static void end_dropped(struct vcpu *vcpu, const struct delivery *d)
 {
-	original(vcpu->cpu, (int)vcpu->exception.vector, 0, (int)exception_prepare(vcpu), 0, 0);
+	struct qemu_cpu *cpu = vcpu->cpu;
+
+	switch (type_of(d)) {
+	case SCRY_INTERRUPT_HARDWARE:
+		qemu.bql_unlock();	/* the helper of WRMSR takes it itself */
+		end_at_apic(vcpu, (unsigned)d->vector);
+		bql_lock();
+		break;
+	case SCRY_INTERRUPT_NMI:
+		cpu_put32(cpu, cpu_layout.hflags2, cpu_get32(cpu, cpu_layout.hflags2) & ~HF2_NMI);
+		break;
+	default:
+		break;
+	}
 }
 
-/* What the reply says, other than to deliver it. */
+/* What QEMU was about to do; if it raises an exception on the way this does not return. */
+static void deliver(struct vcpu *vcpu, const struct delivery *d)
+{
+	original(vcpu->cpu, d->vector, d->is_int, d->error, d->next_eip, d->is_hw);
+	vcpu->delivered = true;
+}
+
+void interrupt_deliver(struct vcpu *vcpu)
+{
+	deliver(vcpu, &(struct delivery){ .vector = (int)vcpu->exception.vector,
+					  .error = (int)exception_prepare(vcpu) });
+}
+
+/* What the reply says, other than to deliver it as it is. */
 static void divert(struct vcpu *vcpu, const struct delivery *d)
 {
-	if (type_of(d) == SCRY_INTERRUPT_HARDWARE)
-		end_at_apic(vcpu, (unsigned)d->vector);
+	struct delivery other = *d;
+
+	if (vcpu->action == SCRY_INJECT && vcpu->exception.vector >= 32) {
+		other.vector = (int)vcpu->exception.vector;
+		deliver(vcpu, &other);
+		return;
+	}
+	end_dropped(vcpu, d);
 	if (vcpu->action == SCRY_INJECT)
 		interrupt_deliver(vcpu);
 	else if (d->is_int && !vcpu->jumps)
-		cpu_put64(vcpu->cpu, cpu_layout.eip, d->next_eip);
+		execute_nothing(vcpu, (struct site){ .len = (uint8_t)(d->next_eip - vcpu->rip) });
 }
 
 static bool wanted(const struct vcpu *vcpu, const struct delivery *d)
@@ -110,24 +144,29 @@ static bool wanted(const struct vcpu *vcpu, const struct delivery *d)
 	       filter_match_interrupt(filters, vcpu->index, type_of(d), (uint8_t)d->vector);
 }
 
-/* In the vCPU's thread, between blocks, mostly with QEMU's big lock held. */
+/*
+ * In the vCPU's thread, between blocks, with QEMU's big lock held; but without it
+ * from within VMRUN's helper, to whose block one must be able to return.
+ */
 static void hook(struct qemu_cpu *cpu, int vector, int is_int, int error, uint64_t next_eip,
 		 int is_hw)
 {
 	struct delivery d = { vector, is_int, error, next_eip, is_hw };
 	struct vcpu *vcpu = vcpu_of(cpu);
-	bool ours = vcpu && vcpu->raises && vector == (int)vcpu->exception.vector;
+	bool ours;
 
-	if (vcpu)
-		vcpu->raises = false;
-	if (ours || !vcpu || !wanted(vcpu, &d)) {
+	if (!vcpu) {
 		original(cpu, vector, is_int, error, next_eip, is_hw);
 		return;
 	}
-	if (!ask(vcpu, &d))
+	ours = vcpu->raises && vector == (int)vcpu->exception.vector;
+	vcpu->raises = false;
+	if (ours || !wanted(vcpu, &d) || !qemu.bql_locked())
+		deliver(vcpu, &d);
+	else if (!ask(vcpu, &d))
 		return;
-	if (vcpu->action == SCRY_CONTINUE && !vcpu->jumps)
-		original(cpu, vector, is_int, error, next_eip, is_hw);
+	else if (vcpu->action == SCRY_CONTINUE && !vcpu->jumps)
+		deliver(vcpu, &d);
 	else
 		divert(vcpu, &d);
 }

@@ -22,6 +22,43 @@ static void deliver(struct vcpu *vcpu)
 }
 
 /*
+ * In single-step QEMU does not look for the guest's own breakpoints: raise #DB if
+ * there is one, but not again where its handler has returned to (RF: Intel SDM
+ * volume 3, 18.3.1.1).
+ */
+static void look_for_breakpoints(struct vcpu *vcpu)
+{
+	if (!(cpu_get64(vcpu->cpu, cpu_layout.eflags) & EFLAGS_RF))
+		original(vcpu->cpu);
+}
+
+/* The vCPU has made a step, and the next instruction does nothing yet. */
+static void __attribute__((noreturn)) report(struct vcpu *vcpu)
+{
+	vcpu->begun = vcpu->delivered = false;
+	vcpu->rip = cpu_get64(vcpu->cpu, cpu_layout.eip);
+	if (filter_match_step(arm_filters(), vcpu->index, ++vcpu->stepped, vcpu->rip))
+		deliver(vcpu);
+	look_for_breakpoints(vcpu);
+	vcpu_leave(vcpu);
+}
+
+void step_callback(unsigned index, void *unused)
+{
+	struct vcpu *vcpu = &vcpus[index];
+	uint64_t rip;
+
+	(void)unused;
+	if (index >= vcpu_count || !vcpu->steps)
+		return;
+	rip = cpu_get64(vcpu->cpu, cpu_layout.eip);	/* up to date where a block begins */
+	if (vcpu->begun && vcpu->begun_rip != rip)
+		report(vcpu);
+	vcpu->begun = true;
+	vcpu->begun_rip = rip;
+}
+
+/*
  * In the vCPU's thread, when QEMU's single-step or a breakpoint has brought it
  * out of its block, for the debugger.
  */
@@ -29,13 +66,14 @@ static void hook(struct qemu_cpu *cpu)
 {
 	struct vcpu *vcpu = vcpu_of(cpu);
 
-	original(cpu);	/* the guest's own breakpoints; does not return then */
-	if (!vcpu || !vcpu->steps)
+	if (!vcpu || !vcpu->steps) {
+		original(cpu);
 		return;
-	vcpu->rip = cpu_get64(cpu, cpu_layout.eip);
-	if (filter_match_step(arm_filters(), vcpu->index, ++vcpu->stepped, vcpu->rip))
-		deliver(vcpu);
-	qemu.cpu_loop_exit_noexc(cpu);
+	}
+	if (vcpu->begun || vcpu->delivered)
+		report(vcpu);
+	look_for_breakpoints(vcpu);	/* or interrupted before the instruction began */
+	vcpu_leave(vcpu);
 }
 
 int step_init(void)
@@ -50,8 +88,10 @@ void step_arm(struct vcpu *vcpu, const struct filters *filters)
 
 	if (!steps && !vcpu->steps)
 		return;
-	if (!vcpu->steps)
+	if (!vcpu->steps) {
 		vcpu->stepped = 0;
+		vcpu->begun = vcpu->delivered = false;
+	}
 	vcpu->steps = steps;
 	if (qemu.qemu_get_cpu((int)vcpu->index) != vcpu->cpu)
 		return;		/* unplugged */

@@ -128,6 +128,9 @@ void vcpu_run_exclusive(void (*fn)(struct qemu_cpu *cpu, void *opaque), void *op
 void vcpu_release_all(void)
 {
 	for (unsigned i = 0; i < vcpu_count; i++) {
+		/* What a vCPU was to take when it goes on ends with who holds it. */
+		if (atomic_load(&vcpus[i].slot.want_stop))
+			atomic_store(&vcpus[i].injects, false);
 		atomic_store(&vcpus[i].slot.released, true);
 		slot_poke(&vcpus[i].slot);
 	}
@@ -166,7 +169,10 @@ void vcpu_event(struct vcpu *vcpu)
 	vcpu->outside = false;
 	vcpu->jumps = false;
 	vcpu->action = SCRY_CONTINUE;
+	vcpu->answered = false;
 	slot_event(&vcpu->slot);
+	if (!vcpu->answered)	/* the client is gone: what it began ends */
+		vcpu->injects = false;
 	vcpu->in_event = false;
 }
 

@@ -31,17 +31,23 @@ struct vcpu {
 	bool outside;			/* stepped out of the block, see vcpu_step_out() */
 	uint64_t rip;			/* where the guest goes on, as far as we know */
 	uint64_t cs_base;
+	bool answered;			/* by a reply, and not because the client is gone */
 	bool jumps;			/* the client chose another rip */
 	uint32_t action;		/* of the reply: continue, skip or inject */
 	struct scry_exception exception;	/* to inject */
 	bool raises;			/* the next exception is of our making: no event */
 	uint64_t sequence;		/* events delivered to this client */
 
-	bool injects;			/* takes `exception` before its next instruction */
+	bool interrupted;		/* by what can have another vector: see divert() */
+	_Atomic bool injects;		/* takes `injection` before its next instruction */
+	struct scry_exception injection;
 
 	/* Single-step; changes only while no vCPU is in a block. */
 	bool steps;
 	uint64_t stepped;		/* instructions */
+	bool begun;			/* the instruction at begun_rip, and not told of yet */
+	uint64_t begun_rip;
+	bool delivered;			/* an exception or interrupt, and not told of yet */
 
 	bool passes;			/* the instruction at rip is no event when it comes next */
 	struct site passing;

@@ -77,6 +77,14 @@ int scry_event_fd(struct scry_vm *vm)
 	return vm->driver->event_fd(vm);
 }
 
+/* Does it take the place of the one of a software or hardware interrupt? */
+static bool is_other_vector(const struct scry_event *event, uint32_t vector)
+{
+	return event->kind == SCRY_EVENT_INTERRUPT && vector >= 32 && vector < 256 &&
+	       (event->interrupt.type == SCRY_INTERRUPT_SOFTWARE ||
+		event->interrupt.type == SCRY_INTERRUPT_HARDWARE);
+}
+
 int scry_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply)
 {
 	int ret;
@@ -90,7 +98,8 @@ int scry_reply(struct scry_vm *vm, const struct scry_event *event, const struct 
 		return scry_fail(SCRY_E_INVAL, "scry_reply.sz must be sizeof(struct scry_reply)");
 	if ((unsigned)reply->action > SCRY_INJECT)
 		return scry_fail(SCRY_E_INVAL, "there is no reply action %d", (int)reply->action);
-	if (reply->action == SCRY_INJECT && !scry_is_exception(reply->exception.vector))
+	if (reply->action == SCRY_INJECT && !scry_is_exception(reply->exception.vector) &&
+	    !is_other_vector(event, reply->exception.vector))
 		return scry_fail(SCRY_E_INVAL, "there is no exception %u to inject: vectors are 0 "
 				 "to 31, and 2 is the NMI", reply->exception.vector);
 	if (reply->set & ~SCRY_REGS_ALL || (reply->set && !reply->regs))

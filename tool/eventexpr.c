@@ -203,16 +203,21 @@ static int parse_int(struct expression *e, struct scry_subscription *sub)
 	return 1;
 }
 
-/* step[:FIRST-LAST], of which it is outside */
+/* step[:COUNT|FIRST-LAST][:noint] */
 static int parse_step(struct expression *e, struct scry_subscription *sub)
 {
-	char *dash = e->count == 2 ? strchr(e->word[1], '-') : NULL;
+	char *dash;
 
 	*sub = subscription(SCRY_EVENT_STEP);
-	if (e->count == 1)
-		return 1;
+	if (e->count > 1 && !strcmp(e->word[e->count - 1], "noint")) {
+		sub->step.block_interrupts = 1;
+		e->count--;
+	}
+	if (e->count != 2)
+		return e->count == 1;
+	dash = strchr(e->word[1], '-');
 	if (!dash)
-		return 0;
+		return parse_u64(e->word[1], &sub->step.count) && sub->step.count;
 	*dash = '\0';
 	sub->step.use_range = 1;
 	return parse_u64(e->word[1], &sub->step.first) && parse_u64(dash + 1, &sub->step.last) &&

@@ -14,7 +14,8 @@
 	"  io[:PORT[-PORT]][:r|w|rw]          ports\n" \
 	"  int[:VECTOR|exception|software|hardware|nmi]\n" \
 	"  cpuid[:LEAF[.SUBLEAF]]\n" \
-	"  step[:FIRST-LAST]                  single-step; with rip outside these\n" \
+	"  step[:COUNT|FIRST-LAST][:noint]    single-step: each, each COUNTth, or with rip outside;\n" \
+	"                                     noint holds interrupts back\n" \
 	"  xsetbv hypercall hlt rdtsc invlpg syscall int3\n"
 
 /*

@@ -207,7 +207,10 @@ struct scry_event {
  * SCRY_SKIP drops it: a software interrupt does nothing, a hardware interrupt
  * is taken and, if it came through the local APIC, ended there; behind a fault
  * the guest would meet the same fault again, unless the reply changes what
- * caused it.  SCRY_DENY and SCRY_INJECT deliver another exception instead.
+ * caused it.  SCRY_DENY and SCRY_INJECT deliver another exception instead; or,
+ * for a software or hardware interrupt, SCRY_INJECT with a vector from 32 to 255
+ * delivers that vector in the same way (a hardware interrupt is then still the
+ * guest's to end).
  * With SCRY_REG_RIP in the reply it is dropped, and the guest goes on there.
  * After a dropped NMI the processor takes no other until the guest's next IRET.
  * INT3 can be an event of both kinds, SCRY_EVENT_INT3 first.  Exceptions that
@@ -255,7 +258,7 @@ enum scry_action {
 
 /* For SCRY_INJECT. */
 struct scry_exception {
-	uint32_t vector;	/* 0 to 31, not 2 */
+	uint32_t vector;	/* 0 to 31, not 2; more in place of an interrupt */
 	uint32_t error_code;	/* for those that have one: 8, 10 to 14, 17, 21 */
 	uint64_t cr2;		/* page fault (14): the address */
 };
@@ -293,8 +296,10 @@ struct scry_injection {
  * The first is taken before the vCPU's next instruction, even if it is halted,
  * and is no event; a second one before then takes its place.  The others go to
  * the local APIC as if a device had sent them: they are taken when the guest
- * permits it.  A vCPU that waits in an event takes no exception from here
- * (SCRY_E_REFUSED): answer the event with SCRY_INJECT.
+ * permits it.  A vCPU that waits in an event takes the exception when that is
+ * answered, before it executes the instruction, which is an event again when the
+ * handler returns to it; SCRY_INJECT in the reply is the shorter way.  What a
+ * paused vCPU was to take is dropped with the handle that paused it.
  */
 int scry_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection);
 

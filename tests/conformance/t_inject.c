@@ -117,23 +117,59 @@ static int interrupts(struct ctx *c)
 	return 0;
 }
 
-/* No event of it; and none while the vCPU waits in one. */
+/* No event of it; in an event before its instruction, which comes again. */
 static int in_event(struct ctx *c)
 {
-	const struct scry_injection bp = { .sz = sizeof(bp), .exception = { .vector = 3 } };
-	const struct probe_op op = OP(CPUID);
-	struct scry_event e;
+	const struct probe_op list[] = { OP(CPUID), OP(UD2) };
+	struct scry_event e, again;
+	struct probe_vcpu block;
 
 	OK(c, subscribe(c, SUB(CPUID)));
 	OK(c, subscribe(c, SUB(INTERRUPT)));
 	INJECT(c, 0, .exception = { .vector = 3 });
 	DO(await_count(c, 0, COUNT(exceptions[3]), 1));
-	DO(guest_start(c, 0, &op, 1, 1));
+	DO(guest_start(c, 0, list, 2, 1));
 	DO(pump_one(c, &e));
 	CHECK(c, e.kind == SCRY_EVENT_CPUID, "what was injected is an event");
-	REFUSED(c, scry_inject(c->vm, 0, &bp), SCRY_E_REFUSED);
+	INJECT(c, 0, .exception = { .vector = 3 });
 	OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
-	return guest_wait(c, 0);
+	DO(pump_one(c, &again));
+	CHECK(c, again.kind == SCRY_EVENT_CPUID && again.rip == e.rip,
+	      "the CPUID does not come again");
+	DO(await_count(c, 0, COUNT(exceptions[3]), 2));
+	OK(c, scry_reply_action(c->vm, &again, SCRY_CONTINUE));
+	DO(pump_one(c, &e));
+	CHECK(c, e.kind == SCRY_EVENT_INTERRUPT && e.interrupt.vector == 6, "vector %u",
+	      e.interrupt.vector);
+	INJECT(c, 0, .exception = { .vector = 3 });
+	OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
+	DO(guest_wait(c, 0));
+	DO(guest_block(c, 0, &block));
+	CHECK(c, block.exceptions[3] == 3 && block.exceptions[6] == 1 && block.op[0].count == 1,
+	      "%llu #BP, %llu #UD", (ull)block.exceptions[3], (ull)block.exceptions[6]);
+	return 0;
+}
+
+/* The client goes before it has answered: what the vCPU was to take goes with it. */
+static int in_event_closed(struct ctx *c)
+{
+	const struct probe_op op = OP(CPUID);
+	struct probe_vcpu block;
+	struct scry_event e;
+
+	for (int i = 0; i < 10; i++) {
+		OK(c, subscribe(c, SUB(CPUID)));
+		DO(guest_start(c, 0, &op, 1, 1));
+		DO(pump_one(c, &e));
+		INJECT(c, 0, .exception = { .vector = 3 });
+		world_close(c);
+		DO(world_open(c));
+		DO(guest_wait(c, 0));
+		DO(guest_block(c, 0, &block));
+		CHECK(c, block.exceptions[3] == 0 && block.op[0].count == 1, "%llu #BP",
+		      (ull)block.exceptions[3]);
+	}
+	return 0;
 }
 
 static int refused(struct ctx *c)
@@ -163,6 +199,7 @@ const struct test tests_inject[] = {
 	{ "inject-halted", halted, I },
 	{ "inject-interrupt", interrupts, { SCRY_CAP_INJECT, SCRY_CAP_EVENT_INTERRUPT } },
 	{ "inject-in-event", in_event, { SCRY_CAP_INJECT, SCRY_CAP_EVENT_INTERRUPT } },
+	{ "inject-in-event-closed", in_event_closed, { SCRY_CAP_INJECT, SCRY_CAP_EVENT_CPUID } },
 	{ "inject-refused", refused, I },
 	{ 0 }
 };

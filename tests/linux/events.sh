@@ -101,10 +101,21 @@ killed_client() {
 		guest_wait "$1" "guest: cpuid 0x40000001:" 20 "$lines" && scry regs "$1" rip >/dev/null
 }
 
+# A process that never touches its pages gets them for page faults from outside.
+pages_in() {
+	local place
+	place=$(guest_ask "$1" fresh) && same "before" "$(guest_ask "$1" resident)" 0 || return 1
+	place=${place#* va }
+	start_aside "$steer" "$1" pagein "${place%% *}"
+	wait_aside ready && same "CPUID" "$(guest_ask "$1" "cpuids 1")" "done" && wait_aside taken &&
+		end_aside TERM 0 && same "after" "$(guest_ask "$1" resident)" 2
+}
+
 event_tests() {
 	test_that "CPUID, MSR and int3 events are as many as the guest made" counts_match "$1"
 	test_that "no CR3 write is missed or doubled" cr3_is_complete "$1"
 	test_that "CPUID answer changed" vendor_changes "$1"
 	test_that "MSR write denied" write_denied "$1"
+	test_that "injected page faults make a process page in" pages_in "$1"
 	test_that "client killed while it holds an event" killed_client "$1"
 }

@@ -4,6 +4,8 @@
  * usage: steer VM vendor TEXT	answer CPUID leaf 0 with a vendor of 12 letters
  *        steer VM deny MSR	deny writes of a MSR
  *        steer VM hold LEAF	hold the first CPUID of that leaf until SIGUSR1
+ *        steer VM pagein VA	have the process that executes CPUID 0x40000123 page in the
+ *				page at VA, and then the next one
  *        steer VM read		read all RAM again and again
  *
  * What the tests over Linux need of the library and the command does not do.
@@ -75,6 +77,32 @@ static int hold(struct scry_vm *vm, const struct scry_event *event, const char *
 	return scry_reply_action(vm, event, SCRY_CONTINUE);
 }
 
+#define PAGEIN_LEAF 0x40000123u
+#define WRITE_FAULT 6u	/* error code: a write at CPL 3 to a page that is not there */
+
+/* Raise it in the place of the CPUID, which then comes again; and from outside, before it. */
+static int pagein(struct scry_vm *vm, const struct scry_event *event, const char *arg)
+{
+	static int turn;
+	uint64_t page = strtoull(arg, NULL, 0) + (turn ? 4096 : 0);
+	struct scry_reply reply = { .sz = sizeof(reply), .action = SCRY_INJECT };
+	const struct scry_injection fault = { .sz = sizeof(fault),
+					      .exception = { 14, WRITE_FAULT, page } };
+	int ret;
+
+	reply.exception = fault.exception;
+	switch (event->cpl == 3 ? turn++ : 2) {
+	case 0:
+		return scry_reply(vm, event, &reply);
+	case 1:
+		ret = scry_inject(vm, event->vcpu, &fault);
+		return ret < 0 ? ret : scry_reply_action(vm, event, SCRY_CONTINUE);
+	default:
+		say("taken");
+		return scry_reply_action(vm, event, SCRY_CONTINUE);
+	}
+}
+
 static int events(struct scry_vm *vm, const struct scry_subscription *sub, event_fn fn,
 		  const char *arg)
 {
@@ -117,6 +145,10 @@ static int steer(struct scry_vm *vm, const char *what, const char *arg)
 	if (!strcmp(what, "hold")) {
 		sub.cpuid.leaf = number;
 		return events(vm, &sub, hold, arg);
+	}
+	if (!strcmp(what, "pagein")) {
+		sub.cpuid.leaf = PAGEIN_LEAF;
+		return events(vm, &sub, pagein, arg);
 	}
 	if (!strcmp(what, "deny")) {
 		sub = (struct scry_subscription){ .sz = sizeof(sub), .kind = SCRY_EVENT_MSR_WRITE };

@@ -100,7 +100,7 @@ static void test_events(void **state)
 		"", "cr", "cr1", "cr3:1", "cpuid:", "cpuid:x", "cpuid:1.", "cpuid:.1",
 		"cpuid:0x100000000", "msr:", "wrmsr:nosuch", "rdmsr:-1", "int:256", "int3:",
 		"cpuids", "wrmsr:0x1:2", "cr9", "cr:r", "cr3:x", "dr5", "dr77", "desc:cs", "io:0x10000",
-		"io:2-1", "io:1:2", "io:-", "io:1-", "hlt:r", "step:1", "step:2-1", "int:x", "int:1:2", "int:nmi:1", "cpuid:1:r", "io::w", "msr:r:r:r",
+		"io:2-1", "io:1:2", "io:-", "io:1-", "hlt:r", "step:0", "step:2-1", "step:1:2", "int:x", "int:1:2", "int:nmi:1", "cpuid:1:r", "io::w", "msr:r:r:r",
 	};
 	struct scry_subscription subs[2];
 
@@ -149,6 +149,11 @@ static void test_events(void **state)
 	assert_int_equal(subs[0].interrupt.types, 1 << SCRY_INTERRUPT_NMI);
 	assert_int_equal(parse_event("step:0x1000-0x1fff", subs), 1);
 	assert_int_equal(subs[0].step.last, 0x1fff);
+	assert_int_equal(parse_event("step:100:noint", subs), 1);
+	assert_int_equal(subs[0].step.count, 100);
+	assert_int_equal(subs[0].step.block_interrupts, 1);
+	assert_int_equal(parse_event("step:noint", subs), 1);
+	assert_int_equal(subs[0].step.count, 0);
 	assert_int_equal(parse_event("hypercall", subs), 1);
 	assert_int_equal(subs[0].kind, SCRY_EVENT_HYPERCALL);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -84,6 +84,25 @@ static void do_callwait(const char *line, const char *arg)
 	tell("%s: %d", line, value);
 }
 
+/* Two pages that this process never touches itself. */
+static char *fresh;
+
+static void do_fresh(const char *line, const char *arg)
+{
+	(void)arg;
+	if (!fresh)
+		fresh = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (fresh != MAP_FAILED)
+		tell_place(line, fresh);
+}
+
+/* How many of them there are in memory. */
+static void do_resident(const char *line, const char *arg)
+{
+	(void)arg;
+	tell("%s: %d", line, (physical(fresh) != 0) + (physical(fresh + 4096) != 0));
+}
+
 static void do_cpuid(const char *line, const char *arg)
 {
 	struct cpuid r = cpuid((uint32_t)strtoul(arg, NULL, 0), 0);
@@ -186,6 +205,7 @@ static const struct {
 	{ "cpuid", do_cpuid }, { "cpuids", do_cpuids }, { "int3s", do_int3s }, { "rdmsr", do_rdmsr },
 	{ "wrmsr", do_wrmsr }, { "time", do_time },   { "iomem", do_iomem }, { "off", do_off },
 	{ "callwait", do_callwait }, { "switches", do_switches }, { "symbol", do_symbol },
+	{ "fresh", do_fresh }, { "resident", do_resident },
 };
 
 void command_run(char *line)
