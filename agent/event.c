@@ -34,8 +34,7 @@ static void deliver(struct vcpu *vcpu, struct site site, uintptr_t host_pc, uint
 	restore_state(vcpu, host_pc);
 	vcpu->rip = cpu_get64(cpu, cpu_layout.eip);
 	describe(vcpu, site, &event);
-	vcpu->slot.mem->event = event;
-	vcpu_event(vcpu);
+	vcpu_event(vcpu, &event);
 
 	if (vcpu->outside || phys_writes() != writes || vcpu->jumps ||
 	    vcpu->action != SCRY_CONTINUE)

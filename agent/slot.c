@@ -190,7 +190,21 @@ static void ring(struct slot *slot)
 	}
 }
 
-void slot_event(struct slot *slot)
+/*
+ * In words, as it has just been written: a load of two at once would wait until
+ * both are in the cache.
+ */
+static void put_event(struct scry_agent_slot *mem, const struct scry_event *event)
+{
+	const uint64_t *from = (const uint64_t *)event;
+	uint64_t *to = (uint64_t *)&mem->event;
+
+	_Static_assert(sizeof(*event) % sizeof(*from) == 0, "whole words");
+	for (size_t i = 0; i < sizeof(*event) / sizeof(*from); i++)
+		__atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+}
+
+void slot_event(struct slot *slot, const struct scry_event *event)
 {
 	struct scry_agent_slot *mem = slot->mem;
 
@@ -198,6 +212,7 @@ void slot_event(struct slot *slot)
 		return;
 	reject_stray(slot);
 	slot->waits = true;
+	put_event(mem, event);
 	atomic_store_explicit(&mem->stopped, 1, memory_order_release);
 	atomic_store(&mem->event_seq, ++slot->event_seq);	/* seq_cst: before looking at sleep */
 	ring(slot);

@@ -59,8 +59,8 @@ struct slot {
 void slot_attach(struct slot *slot, struct scry_agent_shared *shared,
 		 struct scry_agent_slot *mem, int bell);
 
-/* Deliver the event, which is in mem->event, and serve commands until it is answered. */
-void slot_event(struct slot *slot);
+/* Deliver the event, and serve commands until it is answered. */
+void slot_event(struct slot *slot, const struct scry_event *event);
 
 /* Serve commands while want_stop is set. */
 void slot_park(struct slot *slot);

@@ -163,14 +163,14 @@ void vcpu_wait_released(void)
 	}
 }
 
-void vcpu_event(struct vcpu *vcpu)
+void vcpu_event(struct vcpu *vcpu, const struct scry_event *event)
 {
 	vcpu->in_event = true;
 	vcpu->outside = false;
 	vcpu->jumps = false;
 	vcpu->action = SCRY_CONTINUE;
 	vcpu->answered = false;
-	slot_event(&vcpu->slot);
+	slot_event(&vcpu->slot, event);
 	if (!vcpu->answered)	/* the client is gone: what it began ends */
 		vcpu->injects = false;
 	vcpu->in_event = false;
@@ -183,8 +183,7 @@ bool vcpu_ask(struct vcpu *vcpu, const struct scry_event *event)
 	if (locked)
 		qemu.bql_unlock();
 	atomic_store_explicit(&vcpu->busy, true, memory_order_relaxed);
-	vcpu->slot.mem->event = *event;
-	vcpu_event(vcpu);
+	vcpu_event(vcpu, event);
 	ours = !vcpu->outside || vcpu_step_in(vcpu);
 	atomic_store_explicit(&vcpu->busy, false, memory_order_release);
 	if (locked)

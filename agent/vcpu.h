@@ -77,10 +77,10 @@ void vcpu_release_all(void);
 void vcpu_wait_released(void);
 
 /*
- * Serve the slot until the reply to the event, which is in slot.mem->event.
- * Called from a translated block.
+ * Tell of the event, and serve the slot until the reply to it.  Called from a
+ * translated block.
  */
-void vcpu_event(struct vcpu *vcpu);
+void vcpu_event(struct vcpu *vcpu, const struct scry_event *event);
 
 /*
  * Ask the client of an event between blocks; the reply is in *vcpu.  With or

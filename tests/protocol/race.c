@@ -124,7 +124,7 @@ static const struct slot_ops ops = { .command = on_command, .rest = nothing, .wo
 
 static void raise_event(struct guest *g)
 {
-	struct scry_event *e = &g->slot.mem->event;
+	struct scry_event event = { 0 }, *e = &event;
 
 	g->replies = 0;
 	e->kind = SCRY_EVENT_MSR_WRITE;
@@ -134,7 +134,7 @@ static void raise_event(struct guest *g)
 	for (int i = 0; i < 16; i++)
 		e->gpr[i] = g->sequence + (uint64_t)i;
 	e->msr.new_value = ~g->sequence;
-	slot_event(&g->slot);
+	slot_event(&g->slot, e);
 }
 
 static void *guest_run(void *opaque)
