@@ -30,6 +30,26 @@ static int open_temporary(struct outfile *file)
 	return fail("cannot make a file beside %s: %s", file->path, strerror(errno));
 }
 
+/*
+ * Behind a symbolic link the file it points to is meant.  One that points to
+ * nothing is refused: a rename would replace the link itself.
+ */
+static int find_path(struct outfile *file, const char *path)
+{
+	struct stat st;
+	int err;
+
+	file->path = realpath(path, NULL);
+	if (file->path)
+		return 0;
+	err = errno;
+	if (!lstat(path, &st) && S_ISLNK(st.st_mode))
+		return fail("%s is a symbolic link that leads nowhere (%s): name the file itself",
+			    path, strerror(err));
+	file->path = checked(strdup(path));
+	return 0;
+}
+
 int outfile_open(struct outfile *file, const char *path)
 {
 	struct stat st;
@@ -41,10 +61,8 @@ int outfile_open(struct outfile *file, const char *path)
 		file->path = checked(strdup("standard output"));
 		return 0;
 	}
-	/* Behind a symbolic link the file it points to is meant. */
-	file->path = realpath(path, NULL);
-	if (!file->path)
-		file->path = checked(strdup(path));
+	if (find_path(file, path))
+		return EXIT_FAILURE;
 	there = !stat(file->path, &st);
 	if (there && !S_ISREG(st.st_mode))
 		ret = open_direct(file);

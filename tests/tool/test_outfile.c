@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "outfile.h"
+
+/* In a folder of its own. */
+static int setup(void **state)
+{
+	static char folder[32];
+
+	snprintf(folder, sizeof(folder), "/tmp/outfile.XXXXXX");
+	if (!mkdtemp(folder) || chdir(folder) < 0)
+		return -1;
+	*state = folder;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	unlink("file");
+	unlink("link");
+	return chdir("/") < 0 || rmdir(*state) < 0 ? -1 : 0;
+}
+
+static mode_t type_of(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) < 0 ? 0 : st.st_mode & S_IFMT;
+}
+
+static void write_it(const char *path, const char *text, size_t len)
+{
+	struct outfile file;
+
+	assert_int_equal(outfile_open(&file, path), 0);
+	assert_int_equal(outfile_write(&file, text, len), 0);
+	assert_int_equal(outfile_commit(&file), 0);
+}
+
+static void assert_holds(const char *path, const char *text)
+{
+	char buf[16] = { 0 };
+	FILE *f = fopen(path, "r");
+
+	assert_non_null(f);
+	assert_int_equal(fread(buf, 1, sizeof(buf) - 1, f), 3);
+	fclose(f);
+	assert_string_equal(buf, text);
+}
+
+static void test_appears_when_complete(void **state)
+{
+	struct outfile file;
+
+	(void)state;
+	assert_int_equal(outfile_open(&file, "file"), 0);
+	assert_int_equal(outfile_write(&file, "one", 3), 0);
+	assert_int_equal(type_of("file"), 0);
+	assert_int_equal(outfile_commit(&file), 0);
+	assert_holds("file", "one");
+}
+
+static void test_abandoned_leaves_nothing(void **state)
+{
+	struct outfile file;
+
+	(void)state;
+	assert_int_equal(outfile_open(&file, "file"), 0);
+	assert_int_equal(outfile_write(&file, "one", 3), 0);
+	outfile_abandon(&file);
+	/* teardown() would fail on the temporary file. */
+	assert_int_equal(type_of("file"), 0);
+}
+
+static void test_writes_behind_a_link(void **state)
+{
+	(void)state;
+	write_it("file", "one", 3);
+	assert_int_equal(symlink("file", "link"), 0);
+	write_it("link", "two", 3);
+	assert_int_equal(type_of("link"), S_IFLNK);
+	assert_holds("file", "two");
+}
+
+static void test_refuses_a_link_to_nothing(void **state)
+{
+	struct outfile file;
+
+	(void)state;
+	assert_int_equal(symlink("file", "link"), 0);
+	assert_int_equal(outfile_open(&file, "link"), EXIT_FAILURE);
+	assert_int_equal(type_of("link"), S_IFLNK);
+	assert_int_equal(type_of("file"), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_appears_when_complete, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_abandoned_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_writes_behind_a_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refuses_a_link_to_nothing, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
