@@ -146,6 +146,13 @@ static const char *parse(struct args *args, struct request *r)
 	return uri;
 }
 
+static int read_range(const struct place *place, const struct request *r)
+{
+	if (r->raw || r->file)
+		return read_raw(place, r);
+	return r->json ? read_json(place, r) : each_chunk(place, r, dump_chunk, NULL);
+}
+
 static int read_memory(struct args *args)
 {
 	struct request r = { 0 };
@@ -158,12 +165,10 @@ static int read_memory(struct args *args)
 		return EXIT_FAILURE;
 	ret = place_open(vm, &r.place, &place);
 	if (!ret) {
-		if (r.raw || r.file)
-			ret = read_raw(&place, &r);
-		else if (r.json)
-			ret = read_json(&place, &r);
-		else
-			ret = each_chunk(&place, &r, dump_chunk, NULL);
+		/* First: half of an output would be printed before the failure. */
+		ret = place_check_range(&place, r.address, r.len);
+		if (!ret)
+			ret = read_range(&place, &r);
 		place_close(&place);
 	}
 	scry_close(vm);

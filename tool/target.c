@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "memmap.h"
 #include "parse.h"
 #include "target.h"
 
@@ -135,6 +137,56 @@ void place_close(struct place *place)
 	/* Where that fails, closing the VM lets it go on. */
 	if (place->paused)
 		scry_resume(place->vm);
+}
+
+static int check_physical(const struct memmap *map, uint64_t gpa, uint64_t len)
+{
+	for (size_t i = 0; len && i < map->count && gpa >= map->regions[i].gpa; i++) {
+		uint64_t offset = gpa - map->regions[i].gpa, size = map->regions[i].size, n;
+
+		if (offset >= size)
+			continue;
+		n = len < size - offset ? len : size - offset;
+		gpa += n;
+		len -= n;
+	}
+	return len ? fail("no guest memory at 0x%" PRIx64, gpa) : 0;
+}
+
+static int check_virtual(struct scry_as *as, const struct memmap *map, uint64_t gva, uint64_t len)
+{
+	while (len) {
+		struct scry_walk w;
+		uint64_t gpa, n;
+
+		if (scry_walk(as, gva, &w) < 0)
+			return fail_lib();
+		if (w.fault != SCRY_WALK_OK) {
+			if (scry_translate(as, gva, &gpa) < 0)
+				return fail_lib();
+			continue;	/* it has come meanwhile */
+		}
+		n = w.page_size - (gva & (w.page_size - 1));
+		n = len < n ? len : n;
+		if (check_physical(map, w.gpa, n))
+			return EXIT_FAILURE;
+		gva += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int place_check_range(const struct place *place, uint64_t address, uint64_t len)
+{
+	struct memmap map;
+	int ret;
+
+	if (memmap_get(place->vm, &map) < 0)
+		return fail_lib();
+	ret = place->as ? check_virtual(place->as, &map, address, len) :
+			  check_physical(&map, address, len);
+	memmap_free(&map);
+	return ret;
 }
 
 int place_read(const struct place *place, uint64_t address, void *buf, size_t len)

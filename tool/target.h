@@ -53,6 +53,12 @@ void place_check(struct args *args, const struct place_opts *opts);
 /* 0, or EXIT_FAILURE with the reason said. */
 int place_open(struct scry_vm *vm, const struct place_opts *opts, struct place *place);
 void place_close(struct place *place);
+
+/*
+ * Can all of it be read, as the guest is now?  0, or EXIT_FAILURE with the reason
+ * said.  The range must not go past the end of the address space.
+ */
+int place_check_range(const struct place *place, uint64_t address, uint64_t len);
 int place_read(const struct place *place, uint64_t address, void *buf, size_t len);
 int place_write(const struct place *place, uint64_t address, const void *buf, size_t len);
 

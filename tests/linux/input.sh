@@ -35,6 +35,15 @@ full_disk() {
 		same "files left" "$(ls "$work/full")" ""
 }
 
+# The range fails late: nothing is printed before.
+nothing_of_a_range() {
+	local how
+	for how in --json --raw --pause; do
+		refused 1 "0x10000000" "$scry" read $how "$1" 0xfe00000 4M &&
+			same "bytes of output" "$(stat -c %s "$work/out")" 0 || return 1
+	done
+}
+
 second_client() {
 	start_aside "$scry" pause "$1"
 	wait_aside "is paused" || return 1
@@ -52,6 +61,7 @@ input_tests() {
 	refuses "register value refused" 1 "cr4|CR4" regs "$vm" --set cr4=0xffffffffffffffff
 	refuses "address outside RAM" 1 "0x7f0000000000" read "$vm" 0x7f0000000000 16
 	refuses "address half outside RAM" 1 "0x10000000" read --raw -o "$work/x" "$vm" 0xffffff8 16
+	test_that "nothing printed of a range half outside RAM" nothing_of_a_range "$vm"
 	refuses "write half outside RAM" 1 "0x10000000" write --hex "00 00 00 00 00 00 00 00 00 00" \
 		"$vm" 0xffffff8
 	refuses "range past the end of all addresses" 2 "past the end" read "$vm" 0xfffffffffffffff8 16
