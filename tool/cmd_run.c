@@ -6,16 +6,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agentpath.h"
 #include "command.h"
+#include "parse.h"
 #include "qemuargs.h"
 #include "target.h"
 #include "words.h"
 
 #define DEFAULT_QEMU "qemu-system-x86_64"
 #define LONGEST_NAME 63
+#define MOST_VCPUS 64	/* that the agent takes */
 
 enum { KEY_NAME = KEY_FIRST_OWN, KEY_QEMU, KEY_KERNEL, KEY_INITRD, KEY_APPEND, KEY_DISK, KEY_SMP,
        KEY_DRY_RUN };
@@ -61,6 +64,37 @@ static void check_name(struct args *args, const char *name)
 		usage_error(args, "'%s' is no name: a number would be taken for a PID", name);
 }
 
+/* QEMU would take an empty name for none, and start something else. */
+static void check_file(struct args *args, const char *option, const char *path)
+{
+	struct stat st;
+
+	if (!path)
+		return;
+	if (!path[0])
+		usage_error(args, "--%s names no file", option);
+	if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+		usage_error(args, "cannot read the file of --%s, '%s': %s", option, path,
+			    strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		usage_error(args, "--%s names a folder, '%s': a file is needed", option, path);
+}
+
+static void check_machine(struct args *args, const struct request *r)
+{
+	uint64_t ram = 1, vcpus;
+
+	if (r->memory && (!r->memory[0] || !qemu_ram_parse(r->memory, &ram) || !ram))
+		usage_error(args, "'%s' is no size of RAM: use forms like 256, 512M, 2G", r->memory);
+	if (r->smp && (!parse_u64(r->smp, &vcpus) || !vcpus || vcpus > MOST_VCPUS))
+		usage_error(args, "'%s' is no number of vCPUs: use 1 to %d", r->smp, MOST_VCPUS);
+	if (r->qemu && !r->qemu[0])
+		usage_error(args, "--qemu names no binary");
+	check_file(args, "kernel", r->kernel);
+	check_file(args, "initrd", r->initrd);
+	check_file(args, "disk", r->disk);
+}
+
 static void parse(struct args *args, struct request *r)
 {
 	int key;
@@ -87,6 +121,7 @@ static void parse(struct args *args, struct request *r)
 		usage_error(args, "--initrd and --append go with --kernel");
 	if (r->name)
 		check_name(args, r->name);
+	check_machine(args, r);
 }
 
 /* In QEMU's options a comma ends a value unless it is doubled. */

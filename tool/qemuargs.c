@@ -61,11 +61,16 @@ static bool parse_ram(const char *text, uint64_t *bytes)
 	return true;
 }
 
-static void take_m(struct qemu_args *args, const char *value)
+bool qemu_ram_parse(const char *value, uint64_t *bytes)
 {
 	char size[64];
 
-	if (find_key(value, "size", "size", size, sizeof(size)) && !parse_ram(size, &args->ram))
+	return !find_key(value, "size", "size", size, sizeof(size)) || parse_ram(size, bytes);
+}
+
+static void take_m(struct qemu_args *args, const char *value)
+{
+	if (!qemu_ram_parse(value, &args->ram))
 		args->bad_m = value;
 	/* -m 0 means the default, too. */
 	if (!args->ram)

@@ -17,6 +17,9 @@ struct qemu_args {
 	const char *bad_m;	/* the -m that is none, or NULL */
 };
 
+/* The RAM that a value of -m says, in *bytes if it says one.  False: QEMU does not take it. */
+bool qemu_ram_parse(const char *value, uint64_t *bytes);
+
 void qemu_args_parse(char *const *words, size_t count, struct qemu_args *args);
 
 #endif
