@@ -124,6 +124,9 @@ static const char *parse(struct args *args, struct request *r)
 	}
 	if (r->all && r->field_count)
 		usage_error(args, "--all shows every register: name none");
+	if (r->set_count && (r->msr_count || r->all || r->json || r->field_count))
+		usage_error(args, "--set only writes: show registers, and use --msr, in another "
+				  "call");
 	return uri;
 }
 
@@ -180,7 +183,7 @@ static int show_regs(struct scry_vm *vm, const struct request *r, struct json_ob
 {
 	struct scry_regs regs;
 
-	if (!r->field_count && !r->all && (r->set_count || r->msr_count))
+	if (!r->field_count && !r->all && r->msr_count)
 		return 0;
 	if (scry_regs_get(vm, r->vcpu, &regs) < 0)
 		return fail_lib();
@@ -225,15 +228,15 @@ static int regs(struct args *args)
 	struct request r = { 0 };
 	const char *uri = parse(args, &r);
 	struct scry_vm *vm;
-	int ret = 0;
+	int ret;
 
 	if (open_vm(uri, &vm))
 		return EXIT_FAILURE;
 	if (r.set_count)
 		ret = set_regs(vm, &r);
-	if (!ret && r.json)
+	else if (r.json)
 		ret = show_json(vm, &r);
-	else if (!ret)
+	else
 		ret = show_regs(vm, &r, NULL) || do_msrs(vm, &r, NULL);
 	scry_close(vm);
 	return ret;
