@@ -12,8 +12,9 @@
 #include "listener.h"
 #include "refuse.h"
 
-#define BACKLOG    16
-#define LOCK_TRIES 500
+#define BACKLOG     16
+#define LOCK_TRIES  500
+#define SOCKET_MODE 0600
 
 static struct stat ours;	/* the socket's file */
 
@@ -45,6 +46,25 @@ static int lock_folder(void)
 	return fd;
 }
 
+/* Whose is the socket that is there already?  0 if it is a dead agent's, of this user. */
+static int check_left_over(int fd, const struct stat *st)
+{
+	if (connect(fd, address(), sizeof(identity.address)) == 0 || errno == EAGAIN)
+		return refuse("another VM is called %s: it answers at %s; choose another name with "
+			      "name=NAME", identity.name, path());
+	if (errno == EPROTOTYPE)
+		return refuse("%s is another program's socket: choose another path with "
+			      "socket=PATH", path());
+	if (errno != ECONNREFUSED)
+		return refuse("%s is there already: %s; choose another name or remove it", path(),
+			      strerror(errno));
+	/* Nobody listens, and nothing tells more of whom it belonged to. */
+	if (st->st_uid != geteuid() || (st->st_mode & 07777) != SOCKET_MODE)
+		return refuse("the left-over socket %s is not one that an agent of this user made: "
+			      "remove it, or choose another path with socket=PATH", path());
+	return 0;
+}
+
 /* 0 if the name is free, or a dead agent's left-over, which is removed. */
 static int take_name(int fd)
 {
@@ -55,9 +75,8 @@ static int take_name(int fd)
 	if (!S_ISSOCK(st.st_mode))
 		return refuse("%s is there already, and not a socket: choose another name or remove "
 			      "it", path());
-	if (connect(fd, address(), sizeof(identity.address)) == 0 || errno != ECONNREFUSED)
-		return refuse("another VM is called %s: it answers at %s; choose another name with "
-			      "name=NAME", identity.name, path());
+	if (check_left_over(fd, &st) < 0)
+		return -1;
 	if (unlink(path()) < 0)
 		return refuse("cannot remove the left-over socket %s: %s", path(), strerror(errno));
 	return 0;
@@ -66,7 +85,7 @@ static int take_name(int fd)
 static int bind_and_listen(int fd)
 {
 	/* Before bind(): there is no moment in which others may connect. */
-	if (fchmod(fd, 0600) < 0 || bind(fd, address(), sizeof(identity.address)) < 0 ||
+	if (fchmod(fd, SOCKET_MODE) < 0 || bind(fd, address(), sizeof(identity.address)) < 0 ||
 	    listen(fd, BACKLOG) < 0 || lstat(path(), &ours) < 0)
 		return refuse("cannot listen at %s: %s", path(), strerror(errno));
 	return 0;

@@ -175,7 +175,54 @@ no_symbols() {
 		same "lines" "$(wc -l <"$work/out")" 1 && grep -q "^scry-agent: .* qemu_" "$work/out"
 }
 
+# bound PATH MODE TYPE: a socket that its program left behind.
+bound() {
+	rm -f "$1"
+	python3 - "$@" <<-'EOF'
+	import os, socket, sys
+	socket.socket(socket.AF_UNIX, getattr(socket, sys.argv[3])).bind(sys.argv[1])
+	os.chmod(sys.argv[1], int(sys.argv[2], 8))
+	EOF
+}
+
+# The socket stays, and the agent does not load.
+refuses_socket() {
+	local inode
+	inode=$(stat -c %i "$work/sock") &&
+		refuses_to_load "$1" qemu-system-x86_64 -plugin "$SCRY_AGENT,socket=$work/sock" &&
+		same "inode" "$(stat -c %i "$work/sock")" "$inode"
+}
+
+foreign_sockets() {
+	bound "$work/sock" 755 SOCK_STREAM && refuses_socket "not one that an agent" || return 1
+	if [ "$(id -u)" = 0 ]; then
+		bound "$work/sock" 600 SOCK_SEQPACKET && chown 65534 "$work/sock" &&
+			refuses_socket "not one that an agent" || return 1
+	fi
+	rm -f "$work/sock"
+	python3 -c 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1])
+s.listen(); s.accept()' "$work/sock" &
+	echo $! >"$work/listens.pid"
+	until [ -S "$work/sock" ]; do sleep 0.05; done
+	refuses_socket "another program's"
+}
+
+own_socket() {
+	local status=0
+	bound "$SCRY_RUNTIME_DIR/left.sock" 600 SOCK_SEQPACKET || return 1
+	guest_start left 7.2 1 64M -S
+	for _ in {1..100}; do
+		"$scry" info left >/dev/null 2>&1 && break
+		sleep 0.1
+	done
+	"$scry" info left || status=$?
+	guest_stop left
+	return $status
+}
+
 load_tests() {
+	test_that "where a foreign socket is" foreign_sockets
+	test_that "where a dead agent's socket is" own_socket
 	test_that "of another version" other_version
 	test_that "in a QEMU without the symbols it needs" no_symbols
 	test_that "in a QEMU for another processor" refuses_to_load x86_64 qemu-system-i386
