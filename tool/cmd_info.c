@@ -47,7 +47,7 @@ static void print_text(const struct scry_info *info, const struct memmap *map)
 	table_row(table, "highest gfn", text);
 	table_print(table);
 	printf("\n");
-	memmap_print(map);
+	memmap_print(map, "");
 }
 
 static void print_json(const struct scry_info *info, const struct memmap *map)

@@ -50,7 +50,7 @@ static struct libscols_line *add_row(struct libscols_table *table, uint64_t gpa,
 	return table_row(table, first, last, format_size(text, sizeof(text), size), kind, how);
 }
 
-void memmap_print(const struct memmap *map)
+void memmap_print(const struct memmap *map, const char *indent)
 {
 	static const struct column columns[] = {
 		{ "FIRST", false }, { "LAST", false }, { "SIZE", true }, { "KIND", false },
@@ -72,7 +72,7 @@ void memmap_print(const struct memmap *map)
 			r->flags & SCRY_REGION_MAPPED ? "mapped" : "");
 		end = r->gpa + r->size;
 	}
-	table_print(table);
+	table_print_indented(table, indent);
 }
 
 struct json_object *memmap_json(const struct memmap *map)

@@ -15,8 +15,8 @@ struct memmap {
 int memmap_get(struct scry_vm *vm, struct memmap *map);	/* 0 or the library's code */
 void memmap_free(struct memmap *map);
 
-/* As a table, holes shown. */
-void memmap_print(const struct memmap *map);
+/* As a table, holes shown, each line behind indent. */
+void memmap_print(const struct memmap *map, const char *indent);
 struct json_object *memmap_json(const struct memmap *map);
 
 #endif

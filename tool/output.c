@@ -2,6 +2,8 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "message.h"
 #include "output.h"
@@ -79,5 +81,18 @@ void table_colour(struct libscols_line *line, size_t column, enum colour c)
 void table_print(struct libscols_table *table)
 {
 	scols_print_table(table);
+	scols_unref_table(table);
+}
+
+void table_print_indented(struct libscols_table *table, const char *indent)
+{
+	char *text, *rest;
+
+	if (scols_print_table_to_string(table, &text) < 0)
+		die_nomem();
+	rest = text;
+	for (const char *line; (line = strsep(&rest, "\n")) && (*line || rest);)
+		printf("%s%s\n", indent, line);
+	free(text);
 	scols_unref_table(table);
 }

@@ -36,5 +36,6 @@ void table_colour(struct libscols_line *line, size_t column, enum colour c);
 
 /* Print and free it. */
 void table_print(struct libscols_table *table);
+void table_print_indented(struct libscols_table *table, const char *indent);
 
 #endif

@@ -10,6 +10,7 @@
 #include "console.h"
 
 #define DEMO_VCPUS 2
+#define DEMO_INDENT "      "	/* of each line of a step */
 #define DEMO_VENDOR "ScryWasHere!"	/* 12 letters, as CPUID's are */
 
 struct demo;

@@ -97,7 +97,7 @@ int demo_look(struct demo *d)
 		return EXIT_FAILURE;
 	if (memmap_get(d->vm, &map) < 0)
 		return fail_lib();
-	memmap_print(&map);
+	memmap_print(&map, DEMO_INDENT);
 	memmap_free(&map);
 	return 0;
 }

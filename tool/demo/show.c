@@ -16,7 +16,7 @@ void show(const char *format, ...)
 {
 	va_list ap;
 
-	fputs("      ", stdout);
+	fputs(DEMO_INDENT, stdout);
 	va_start(ap, format);
 	vprintf(format, ap);
 	va_end(ap);
@@ -49,7 +49,7 @@ void show_live(const char *format, ...)
 	va_end(ap);
 	/* A line that wraps could not be replaced. */
 	columns = term_columns(STDOUT_FILENO) - 7;
-	printf("\r      %s%.*s%s\033[K", colour(DIM), columns, text, colour(PLAIN));
+	printf("\r" DEMO_INDENT "%s%.*s%s\033[K", colour(DIM), columns, text, colour(PLAIN));
 	fflush(stdout);
 }
 
