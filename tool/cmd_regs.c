@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
@@ -80,12 +81,16 @@ static void add_msr(struct args *args, struct request *r, const char *text)
 	struct msr_wanted *msr = &r->msr[r->msr_count];
 	char name[32];
 
+	if (!strcmp(text, "help")) {
+		print_msr_names();
+		exit(fflush(stdout) ? fail("cannot write the names") : EXIT_SUCCESS);
+	}
 	if (r->msr_count++ == MAX_WANTED)
 		usage_error(args, "at most %d MSRs can be named at once", MAX_WANTED);
 	msr->set = split(args, text, name, &msr->value);
 	if (!parse_msr(name, &msr->index))
-		usage_error(args, "there is no MSR '%s': give an index like 0xc0000080, or efer, "
-				  "lstar, ...", name);
+		usage_error(args, "there is no MSR '%s': give an index like 0xc0000080, or a name "
+				  "that '--msr help' lists", name);
 }
 
 static void add_name(struct args *args, struct request *r, const char *name)
@@ -250,8 +255,8 @@ const struct command cmd_regs = {
 		 "[--vcpu N] VM --msr MSR[=VALUE]...",
 	.about = "Shows the registers of one vCPU, or those named. REG is a register (rax,\n"
 		 "rip, cr3, dr7, efer, ...) or a part of one: fs.base, cs.limit, ss.attr,\n"
-		 "gdtr.limit. MSR is an index or a common name (lstar). The vCPU may be\n"
-		 "running: it is stopped for a moment.",
+		 "gdtr.limit. MSR is an index or a common name (lstar): '--msr help' lists\n"
+		 "them. The vCPU may be running: it is stopped for a moment.",
 	.opts = (const struct opt[]){
 		OPT_VCPU,
 		{ 'a', "all", NULL, "segments, tables and debug registers, too" },

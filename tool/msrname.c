@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <strings.h>
 
 #include "msrname.h"
@@ -36,6 +38,12 @@ const char *msr_name(uint32_t index)
 		if (names[i].index == index)
 			return names[i].name;
 	return "";
+}
+
+void print_msr_names(void)
+{
+	for (size_t i = 0; i < COUNT; i++)
+		printf("%-16s 0x%" PRIx32 "\n", names[i].name, names[i].index);
 }
 
 bool parse_msr(const char *text, uint32_t *index)
