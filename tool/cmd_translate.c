@@ -8,13 +8,6 @@
 #include "parse.h"
 #include "target.h"
 
-static const char *level_name(int level)
-{
-	static const char *const names[] = { "?", "PTE", "PDE", "PDPTE", "PML4E", "PML5E" };
-
-	return level >= 1 && level <= 5 ? names[level] : "?";
-}
-
 static const char *mode_name(enum scry_paging_mode mode)
 {
 	static const char *const names[] = { "no", "32-bit", "PAE", "4-level", "5-level" };
@@ -59,7 +52,7 @@ static void print_steps(const struct scry_walk *w)
 
 		snprintf(at, sizeof(at), "%016" PRIx64, w->step[i].gpa);
 		snprintf(entry, sizeof(entry), "%016" PRIx64, w->step[i].entry);
-		table_row(table, level_name(w->step[i].level), at, entry,
+		table_row(table, scry_level_name(w->step[i].level), at, entry,
 			  entry_flags(w->step[i].entry, w->step[i].level, flags, sizeof(flags)));
 	}
 	table_print(table);
@@ -78,14 +71,14 @@ static const char *page_flags(const struct scry_walk *w, char *buf, size_t len)
 
 static int print_text(const struct scry_as *as, const struct scry_walk *w)
 {
-	char size[32], flags[128];
+	char size[32], flags[128], why[96];
 
 	printf("%s paging, root 0x%" PRIx64 "\n", mode_name(scry_as_mode(as)), scry_as_root(as));
 	if (w->levels)
 		print_steps(w);
 	if (w->fault != SCRY_WALK_OK)
 		return fail("0x%" PRIx64 " has no translation: %s", w->gva,
-			    scry_walk_fault_text(w->fault));
+			    scry_walk_text(w, why, sizeof(why)));
 	printf("%sgpa 0x%" PRIx64 "%s, page of %s: %s", colour(BOLD), w->gpa, colour(PLAIN),
 	       format_size(size, sizeof(size), w->page_size),
 	       page_flags(w, flags, sizeof(flags)));
@@ -102,7 +95,7 @@ static struct json_object *steps_json(const struct scry_walk *w)
 	for (int i = 0; i < w->levels; i++) {
 		struct json_object *step = checked(json_object_new_object());
 
-		json_add_string(step, "level", level_name(w->step[i].level));
+		json_add_string(step, "level", scry_level_name(w->step[i].level));
 		json_add_hex(step, "gpa", w->step[i].gpa);
 		json_add_hex(step, "entry", w->step[i].entry);
 		json_object_array_add(array, step);
@@ -131,6 +124,7 @@ static void json_page(struct json_object *o, const struct scry_walk *w)
 static int print_json(const struct scry_as *as, const struct scry_walk *w)
 {
 	struct json_object *o = checked(json_object_new_object());
+	char why[96];
 
 	json_add_hex(o, "gva", w->gva);
 	json_add_string(o, "paging", mode_name(scry_as_mode(as)));
@@ -139,7 +133,7 @@ static int print_json(const struct scry_as *as, const struct scry_walk *w)
 	if (w->fault == SCRY_WALK_OK)
 		json_page(o, w);
 	else
-		json_add_string(o, "fault", scry_walk_fault_text(w->fault));
+		json_add_string(o, "fault", scry_walk_text(w, why, sizeof(why)));
 	json_print(o);
 	return w->fault == SCRY_WALK_OK ? 0 : EXIT_FAILURE;
 }

@@ -70,6 +70,7 @@ enum scry_walk_fault {
 	SCRY_WALK_NO_MEMORY,		/* a table lies outside guest memory */
 };
 
+/* A few words for a fault; never NULL.  Static. */
 const char *scry_walk_fault_text(enum scry_walk_fault fault);
 
 #define SCRY_PAGE_WRITE    1u	/* permissions: the AND over all levels */
@@ -99,6 +100,16 @@ struct scry_walk {
  * read at all (SCRY_E_GONE).
  */
 int scry_walk(struct scry_as *as, uint64_t gva, struct scry_walk *w);
+
+/*
+ * Why that walk ended without a page, with the level and the entry's gpa ("the
+ * PDE at 0x29a6018 is not present"), put into buf, of which 96 bytes are enough.
+ * Returns buf.
+ */
+const char *scry_walk_text(const struct scry_walk *w, char *buf, size_t size);
+
+/* "PTE" for level 1 to "PML5E" for 5; "?" for others.  Static. */
+const char *scry_level_name(int level);
 
 /* gva to gpa.  SCRY_E_NOTMAPPED, and scry_errmsg() with the reason, if it has none. */
 int scry_translate(struct scry_as *as, uint64_t gva, uint64_t *gpa);

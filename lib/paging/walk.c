@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
 #include "../ram.h"
 #include "as.h"
 
@@ -220,19 +222,31 @@ int scry_walk(struct scry_as *as, uint64_t gva, struct scry_walk *w)
 	return w->fault == SCRY_WALK_NO_MEMORY ? check_alive(as) : 0;
 }
 
-int scry_find_page(struct scry_as *as, uint64_t gva, struct scry_page *page)
+/* Once more, with the steps: for the sentence, or the page if it has come meanwhile. */
+static __attribute__((noinline, cold)) int find_page_again(struct scry_as *as, uint64_t gva,
+							   struct scry_page *page)
 {
-	enum scry_walk_fault fault = walk(as, gva, page, NULL);
-	int ret;
+	struct scry_walk w;
+	char text[96];
+	int ret = scry_walk(as, gva, &w);
 
-	if (__builtin_expect(fault == SCRY_WALK_OK, 1))
-		return 0;
-	ret = check_alive(as);
+	if (!ret)
+		ret = check_alive(as);
 	if (ret < 0)
 		return ret;
+	*page = (struct scry_page){ .gpa = w.gpa, .size = w.page_size };
+	if (w.fault == SCRY_WALK_OK)
+		return 0;
 	return scry_fail(SCRY_E_NOTMAPPED, "virtual address 0x%llx is not mapped under root "
 			 "0x%llx: %s", (unsigned long long)gva, (unsigned long long)as->root,
-			 scry_walk_fault_text(fault));
+			 scry_walk_text(&w, text, sizeof(text)));
+}
+
+int scry_find_page(struct scry_as *as, uint64_t gva, struct scry_page *page)
+{
+	if (__builtin_expect(walk(as, gva, page, NULL) == SCRY_WALK_OK, 1))
+		return 0;
+	return find_page_again(as, gva, page);
 }
 
 int scry_translate(struct scry_as *as, uint64_t gva, uint64_t *gpa)
@@ -255,4 +269,30 @@ const char *scry_walk_fault_text(enum scry_walk_fault fault)
 	case SCRY_WALK_NO_MEMORY:	return "a page table lies outside guest memory";
 	}
 	return "unknown";
+}
+
+const char *scry_level_name(int level)
+{
+	static const char *const names[] = { "?", "PTE", "PDE", "PDPTE", "PML4E", "PML5E" };
+
+	return level >= 1 && level <= 5 ? names[level] : names[0];
+}
+
+const char *scry_walk_text(const struct scry_walk *w, char *buf, size_t size)
+{
+	int last = w->levels - 1;
+
+	if (w->fault == SCRY_WALK_NO_MEMORY && last >= 0)
+		snprintf(buf, size, "the table that the %s at 0x%llx points to lies outside guest "
+			 "memory", scry_level_name(w->step[last].level),
+			 (unsigned long long)w->step[last].gpa);
+	else if ((w->fault == SCRY_WALK_NOT_PRESENT || w->fault == SCRY_WALK_RESERVED_BIT) &&
+		 last >= 0)
+		snprintf(buf, size, "the %s at 0x%llx %s", scry_level_name(w->step[last].level),
+			 (unsigned long long)w->step[last].gpa,
+			 w->fault == SCRY_WALK_NOT_PRESENT ? "is not present" :
+							     "has a reserved bit set");
+	else
+		snprintf(buf, size, "%s", scry_walk_fault_text(w->fault));
+	return buf;
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
 #include "tables.h"
 
 static uint64_t next_table;
@@ -72,6 +74,7 @@ void expect_fault(struct scry_as *as, uint64_t gva, enum scry_walk_fault fault, 
 		  uint64_t last)
 {
 	struct scry_walk w;
+	char text[96];
 	uint64_t gpa;
 
 	memset(&w, 0xee, sizeof(w));
@@ -82,5 +85,10 @@ void expect_fault(struct scry_as *as, uint64_t gva, enum scry_walk_fault fault, 
 	if (levels)
 		assert_int_equal(w.step[levels - 1].gpa, last);
 	assert_error(SCRY_E_NOTMAPPED, scry_translate(as, gva, &gpa));
-	assert_says(scry_walk_fault_text(fault));
+	assert_says(scry_walk_text(&w, text, sizeof(text)));
+	if (levels) {
+		snprintf(text, sizeof(text), "the %s at 0x%llx ",
+			 scry_level_name(w.step[levels - 1].level), (unsigned long long)last);
+		assert_says(text);
+	}
 }

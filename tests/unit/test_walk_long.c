@@ -210,6 +210,16 @@ static void check_reserved(struct mode *m)
 	expect_fault(m->as, m->user, SCRY_WALK_NOT_PRESENT, m->levels, at);
 }
 
+static void level_names(void **state)
+{
+	static const char *const names[] = { "?", "PTE", "PDE", "PDPTE", "PML4E", "PML5E", "?" };
+
+	(void)state;
+	for (int level = 0; level < 7; level++)
+		assert_string_equal(scry_level_name(level), names[level]);
+	assert_string_equal(scry_level_name(-1), "?");
+}
+
 static void reserved(void **state)
 {
 	each_mode(state, check_reserved);
@@ -311,6 +321,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(permissions, unit_open, unit_close),
 		cmocka_unit_test_setup_teardown(leaf_flags, unit_open, unit_close),
 		cmocka_unit_test_setup_teardown(reserved, unit_open, unit_close),
+		cmocka_unit_test(level_names),
 		cmocka_unit_test_setup_teardown(nx_without_nxe, unit_open, unit_close),
 		cmocka_unit_test_setup_teardown(outside, unit_open, unit_close),
 		cmocka_unit_test_setup_teardown(loops, unit_open, unit_close),

@@ -60,7 +60,7 @@ static int show_walk(struct demo *d)
 	struct scry_walk walk;
 	struct scry_as *as;
 	uint64_t entry;
-	char size[32];
+	char size[32], why[96];
 	int ret;
 
 	if (scry_msr_get(d->vm, 0, MSR_LSTAR, &entry) < 0 || scry_as_of_vcpu(d->vm, 0, &as) < 0)
@@ -71,7 +71,7 @@ static int show_walk(struct demo *d)
 		return fail_lib();
 	if (walk.fault != SCRY_WALK_OK)
 		return fail("the kernel's system-call entry 0x%" PRIx64 " has no translation: %s",
-			    entry, scry_walk_fault_text(walk.fault));
+			    entry, scry_walk_text(&walk, why, sizeof(why)));
 	show("system-call entry (MSR LSTAR): gva 0x%" PRIx64 " = gpa 0x%" PRIx64 ", a page of %s",
 	     entry, walk.gpa, format_size(size, sizeof(size), walk.page_size));
 	return 0;
