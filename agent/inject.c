@@ -14,6 +14,10 @@
 #define MESSAGE_ADDRESS 0xfee00000u
 #define MESSAGE_NMI     0x400u
 
+/* Where a reset puts a processor (Intel SDM volume 3, table 10-1). */
+#define RESET_IP      0xfff0u
+#define RESET_CS_BASE 0xffff0000u
+
 static bool (*original)(struct qemu_cpu *cpu, int request);
 
 /* In the vCPU's thread, between blocks, with QEMU's big lock held: is there an interrupt to take? */
@@ -58,9 +62,24 @@ static void send_message(struct vcpu *vcpu, uint32_t data)
 	qemu.bql_unlock();
 }
 
+/*
+ * A processor that the guest has not started stands, halted, at the reset vector,
+ * where no HLT can have left it.
+ */
+static bool waits_for_start(const struct qemu_cpu *cpu)
+{
+	return cpu_get32(cpu, cpu_layout.halted) && cpu_get64(cpu, cpu_layout.eip) == RESET_IP &&
+	       cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base) == RESET_CS_BASE;
+}
+
 int inject(struct vcpu *vcpu, uint32_t type, const struct scry_exception *exception, char *text,
 	   size_t size)
 {
+	if (waits_for_start(vcpu->cpu)) {
+		snprintf(text, size, "the guest has not started vCPU %u, which takes nothing but a "
+			 "start-up message (SIPI): wait until it has", vcpu->index);
+		return SCRY_E_STATE;
+	}
 	switch (type) {
 	case SCRY_INTERRUPT_EXCEPTION:
 		if (!exception_valid(exception)) {

@@ -111,6 +111,22 @@ guest_powers_off() {
 	quits 20 && aside_says_ended 0
 }
 
+# Nothing can be injected into a vCPU that the guest has not started.
+not_started() {
+	local status
+	guest_start reset "$day_version" 2 64M -S
+	for _ in {1..100}; do
+		"$scry" info reset >/dev/null 2>&1 && break
+		sleep 0.1
+	done
+	refused 1 "vCPU 1.*SIPI" "$steer" reset inject 1 &&
+		same "output" "$(cat "$work/out")" "" &&
+		same "vCPU 1" "$("$scry" regs --vcpu 1 reset rip)" "rip        000000000000fff0"
+	status=$?
+	guest_stop reset
+	return $status
+}
+
 day_tests() {
 	day_version=$1
 	day "VM killed while it is read" ends_while_read
@@ -123,6 +139,7 @@ day_tests() {
 	day "QMP stop and cont while paused" stop_while_paused
 	day "QMP stop outlives a pause" stop_stays_behind_pause
 	day "QMP stop and cont while an event waits" stop_while_held
+	test_that "injection before the guest starts a vCPU" not_started
 	day "looked into while QMP has stopped it" look_while_stopped
 }
 

@@ -6,6 +6,7 @@
  *        steer VM hold LEAF	hold the first CPUID of that leaf until SIGUSR1
  *        steer VM pagein VA	have the process that executes CPUID 0x40000123 page in the
  *				page at VA, and then the next one
+ *        steer VM inject VCPU	inject one of each kind
  *        steer VM read		read all RAM again and again
  *
  * What the tests over Linux need of the library and the command does not do.
@@ -134,6 +135,24 @@ static int read_for_ever(struct scry_vm *vm)
 	return ret < 0 ? fail(ret) : 0;
 }
 
+/* The last refusal counts, and that nothing was taken. */
+static int inject(struct scry_vm *vm, unsigned vcpu)
+{
+	static const struct scry_injection each[] = {
+		{ .sz = sizeof(each[0]), .exception = { .vector = 3 } },
+		{ .sz = sizeof(each[0]), .type = SCRY_INTERRUPT_HARDWARE, .vector = 64 },
+		{ .sz = sizeof(each[0]), .type = SCRY_INTERRUPT_NMI },
+	};
+	int ret = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		ret = scry_inject(vm, vcpu, &each[i]);
+		if (ret >= 0)
+			say("taken");
+	}
+	return ret < 0 ? fail(ret) : 0;
+}
+
 static int steer(struct scry_vm *vm, const char *what, const char *arg)
 {
 	struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_CPUID };
@@ -156,6 +175,8 @@ static int steer(struct scry_vm *vm, const char *what, const char *arg)
 		sub.msr.index[0] = number;
 		return events(vm, &sub, deny, arg);
 	}
+	if (!strcmp(what, "inject"))
+		return inject(vm, number);
 	if (!strcmp(what, "read"))
 		return read_for_ever(vm);
 	fprintf(stderr, "steer: there is no '%s %s'\n", what, arg);
