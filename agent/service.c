@@ -158,9 +158,22 @@ static void drop_silent(void)
 			hang_up(&service.poll[PENDING + i]);
 }
 
+/* Milliseconds until drop_silent() has something to do; -1 = never. */
+static int until_deadline(void)
+{
+	uint64_t now = scry_now_ns(), first = UINT64_MAX;
+
+	for (int i = 0; i < PENDING_MOST; i++)
+		if (service.poll[PENDING + i].fd >= 0 && service.deadline[i] < first)
+			first = service.deadline[i];
+	if (first == UINT64_MAX)
+		return -1;
+	return first < now ? 0 : (int)((first - now) / 1000000) + 1;
+}
+
 static void serve(void)
 {
-	if (poll(service.poll, PENDING + PENDING_MOST, 1000) > 0) {
+	if (poll(service.poll, PENDING + PENDING_MOST, until_deadline()) > 0) {
 		/* The client first: its hang-up makes room for the next. */
 		if (service.poll[CLIENT].revents)
 			serve_client(&service.poll[CLIENT]);

@@ -111,6 +111,33 @@ guest_powers_off() {
 	quits 20 && aside_says_ended 0
 }
 
+# How often the agent's thread has gone to sleep.
+agent_sleeps() {
+	local task
+	for task in "/proc/$(guest_pid day)/task"/*; do
+		[ "$(<"$task/comm")" = scry-agent ] &&
+			sed -n 's/^voluntary_ctxt_switches:\t//p' "$task/status"
+	done
+}
+
+# Who connects and says nothing is hung up on; without anybody the agent sleeps.
+silent_peer() {
+	local before
+	python3 - "$SCRY_RUNTIME_DIR/day.sock" <<-'EOF' || return 1
+	import socket, sys, time
+	s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+	s.settimeout(8)
+	began = time.monotonic()
+	s.connect(sys.argv[1])
+	said, took = s.recv(1), time.monotonic() - began
+	if said or took < 1.5:
+	    sys.exit(f"{said} after {took} s")
+	EOF
+	before=$(agent_sleeps)
+	sleep 2.5
+	same "sleeps" "$(agent_sleeps)" "$before" && scry info day
+}
+
 # Nothing can be injected into a vCPU that the guest has not started.
 not_started() {
 	local status
@@ -140,6 +167,7 @@ day_tests() {
 	day "QMP stop outlives a pause" stop_stays_behind_pause
 	day "QMP stop and cont while an event waits" stop_while_held
 	test_that "injection before the guest starts a vCPU" not_started
+	day "a peer that says nothing" silent_peer
 	day "looked into while QMP has stopped it" look_while_stopped
 }
 
