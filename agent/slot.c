@@ -42,19 +42,13 @@ static bool has_work(struct slot *slot)
 /* Look for SCRY_SPIN_NS: true if there is a command, or no reason to stay. */
 static bool spin(struct slot *slot)
 {
-	uint64_t end = 0;
+	struct scry_spin turns = { 0 };
 
-	for (unsigned i = 1; slot->spins; i++) {
+	while (slot->spins) {
 		if (has_command(slot) || !holds(slot))
 			return true;
-		__builtin_ia32_pause();
-		if (i % 64)
-			continue;
-		if (!end)
-			end = scry_now_ns() + SCRY_SPIN_NS;
-		else if (scry_now_ns() > end)
-			break;
-		if (has_work(slot))
+		/* As rarely as at the clock: what began before this wait can wait a moment. */
+		if (!scry_spin(&turns) || (turns.turns % 64 == 0 && has_work(slot)))
 			break;
 	}
 	return false;

@@ -36,22 +36,34 @@ static inline uint64_t scry_now_ns(void)
  */
 #define SCRY_SPIN_NS 50000u
 
+/* A loop that looks for something; zero-initialise. */
+struct scry_spin {
+	uint64_t end;
+	unsigned turns;
+};
+
+/* Behind each look: may it look once more?  Yes for SCRY_SPIN_NS. */
+static inline int scry_spin(struct scry_spin *spin)
+{
+	__builtin_ia32_pause();
+	if (++spin->turns % 64)
+		return 1;
+	/* What is looked for mostly comes before the clock is first looked at. */
+	if (!spin->end)
+		spin->end = scry_now_ns() + SCRY_SPIN_NS;
+	return scry_now_ns() <= spin->end;
+}
+
 /* Spin until *word is not value, for SCRY_SPIN_NS at most: is it? */
 static inline int scry_spin_while(_Atomic uint32_t *word, uint32_t value)
 {
-	uint64_t end = 0;
+	struct scry_spin spin = { 0 };
 
-	for (unsigned i = 1;; i++) {
+	do
 		if (atomic_load_explicit(word, memory_order_acquire) != value)
 			return 1;
-		__builtin_ia32_pause();
-		if (i % 64)
-			continue;
-		if (!end)
-			end = scry_now_ns() + SCRY_SPIN_NS;
-		else if (scry_now_ns() > end)
-			return 0;
-	}
+	while (scry_spin(&spin));
+	return 0;
 }
 
 #endif

@@ -85,6 +85,7 @@ int world_as_open(struct ctx *c, uint64_t root, struct scry_as **as);
 /* mailbox.c: the probe's mailbox.  The vCPUs are those of the same number. */
 #define OP(NAME, ...) ((struct probe_op){ .code = PROBE_OP_##NAME, __VA_ARGS__ })
 #define FOREVER UINT64_MAX
+#define WAKE    0x40	/* interrupt vector whose handler ends it at the local APIC */
 
 int guest_start(struct ctx *c, unsigned vcpu, const struct probe_op *list, unsigned count,
 		uint64_t repeat);
@@ -125,6 +126,15 @@ int pump_run(struct pump *p, uint64_t vcpus);
 #define ALL_VCPUS UINT64_MAX
 /* The same, with no regard to what comes afterwards: the guest's polling is events, too. */
 int pump_done(struct pump *p, uint64_t vcpus);
+/* Subscribe, have every vCPU do the list so often, pump_run() meanwhile, and unsubscribe. */
+int pump_all(struct pump *p, struct scry_subscription sub, const struct probe_op *list,
+	     unsigned count, uint64_t repeat);
+/*
+ * Have vCPU 0 do the list so often, whose operations are one event each, with what
+ * is subscribed, and hold each event for a while, its registers asked for.
+ */
+int pump_held(struct ctx *c, const struct probe_op *list, unsigned count, unsigned repeat,
+	      struct probe_vcpu *block);
 /* Answer "continue" until nothing more comes. */
 int pump_drain(struct ctx *c);
 /* Events as scry_event_wait() gives them, their sequence checked. */

@@ -93,6 +93,40 @@ int pump_done(struct pump *p, uint64_t vcpus)
 	return pump(p, vcpus, false);
 }
 
+int pump_all(struct pump *p, struct scry_subscription sub, const struct probe_op *list,
+	     unsigned count, uint64_t repeat)
+{
+	struct ctx *c = p->c;
+	int number = subscribe(c, sub);
+
+	DO(number);
+	DO(guest_start_all(c, list, count, repeat));
+	DO(pump_run(p, ALL_VCPUS));
+	OK(c, scry_unsubscribe(c->vm, number));
+	return 0;
+}
+
+int pump_held(struct ctx *c, const struct probe_op *list, unsigned count, unsigned repeat,
+	      struct probe_vcpu *block)
+{
+	struct scry_regs regs;
+	struct scry_event e;
+
+	DO(guest_start(c, 0, list, count, repeat));
+	for (unsigned i = 0; i < count * repeat; i++) {
+		DO(pump_one(c, &e));
+		OK(c, scry_regs_get(c->vm, 0, &regs));
+		CHECK(c, regs.rip == e.rip, "rip %#llx, the event's %#llx",
+		      (unsigned long long)regs.rip, (unsigned long long)e.rip);
+		if (i % 7 == 0)
+			sleep_ms(1);
+		OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
+	}
+	DO(guest_wait(c, 0));
+	CHECK(c, scry_event_wait(c->vm, &e, 1, 20) == 0, "an event too many");
+	return guest_block(c, 0, block);
+}
+
 int pump_drain(struct ctx *c)
 {
 	struct pump p = { .c = c };

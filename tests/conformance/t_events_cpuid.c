@@ -43,12 +43,8 @@ static int answer(struct ctx *c)
 		struct probe_op op = OP(CPUID, .arg = a.leaf, .value = a.subleaf);
 		struct pump p = { .c = c, .answer = check_answer, .opaque = &a };
 		struct probe_vcpu block;
-		int number = subscribe(c, SUB(CPUID));
 
-		DO(number);
-		DO(guest_start_all(c, &op, 1, 3));
-		DO(pump_run(&p, ALL_VCPUS));
-		OK(c, scry_unsubscribe(c->vm, number));
+		DO(pump_all(&p, SUB(CPUID), &op, 1, 3));
 		CHECK(c, p.total == 3 * c->vcpus, "%llu events, not %u", (ull)p.total, 3 * c->vcpus);
 		for (unsigned vcpu = 0; vcpu < c->vcpus; vcpu++) {
 			DO(guest_block(c, vcpu, &block));
@@ -157,12 +153,8 @@ static int filter(struct ctx *c, struct scry_subscription sub, unsigned expect)
 		OP(CPUID, .arg = 0, .value = 1),
 	};
 	struct pump p = { .c = c };
-	int number = subscribe(c, sub);
 
-	DO(number);
-	DO(guest_start_all(c, list, 5, 100));
-	DO(pump_run(&p, ALL_VCPUS));
-	OK(c, scry_unsubscribe(c->vm, number));
+	DO(pump_all(&p, sub, list, 5, 100));
 	CHECK(c, p.total == 100 * expect * c->vcpus, "leaf %d, subleaf %d: %llu events, not %u",
 	      sub.cpuid.use_leaf ? (int)sub.cpuid.leaf : -1,
 	      sub.cpuid.use_subleaf ? (int)sub.cpuid.subleaf : -1, (ull)p.total,

@@ -132,12 +132,8 @@ static int count_events(struct ctx *c, struct scry_subscription sub, const struc
 			unsigned count, uint64_t repeat, uint64_t *events)
 {
 	struct pump p = { .c = c };
-	int number = subscribe(c, sub);
 
-	DO(number);
-	DO(guest_start_all(c, list, count, repeat));
-	DO(pump_run(&p, ALL_VCPUS));
-	OK(c, scry_unsubscribe(c->vm, number));
+	DO(pump_all(&p, sub, list, count, repeat));
 	*events = p.total;
 	return 0;
 }
@@ -172,15 +168,11 @@ static int vcpu_mask(struct ctx *c)
 
 	for (unsigned i = 0; i < c->vcpus; i++) {
 		struct pump p = { .c = c };
-		int number = subscribe(c, SUB(CR_WRITE, .vcpus = 1ull << i, .cr = { .cr = 3 }));
 
-		DO(number);
-		DO(guest_start_all(c, &op, 1, N));
-		DO(pump_run(&p, ALL_VCPUS));
+		DO(pump_all(&p, SUB(CR_WRITE, .vcpus = 1ull << i, .cr = { .cr = 3 }), &op, 1, N));
 		CHECK(c, p.total == N && p.count[SCRY_EVENT_CR_WRITE][i] == N,
 		      "vCPU %u alone: %llu events, %llu of it", i, (ull)p.total,
 		      (ull)p.count[SCRY_EVENT_CR_WRITE][i]);
-		OK(c, scry_unsubscribe(c->vm, number));
 	}
 	return 0;
 }

@@ -43,14 +43,10 @@ static int check_delivery(struct pump *p, const struct scry_event *e, struct scr
 static int run(struct ctx *c, struct expectation *x, struct probe_vcpu *blocks)
 {
 	struct pump p = { .c = c, .answer = check_delivery, .opaque = x };
-	int number = subscribe(c, SUB(INTERRUPT, .interrupt = { .types = 1u << x->type }));
 
-	DO(number);
 	for (unsigned i = 0; i < PROBE_VCPUS; i++)
 		x->seen[i] = 0;
-	DO(guest_start_all(c, &x->op, 1, N));
-	DO(pump_run(&p, ALL_VCPUS));
-	OK(c, scry_unsubscribe(c->vm, number));
+	DO(pump_all(&p, SUB(INTERRUPT, .interrupt = { .types = 1u << x->type }), &x->op, 1, N));
 	for (unsigned i = 0; i < c->vcpus; i++) {
 		CHECK(c, x->seen[i] == N, "vCPU %u: %llu events of %d", i, (ull)x->seen[i], N);
 		DO(guest_block(c, i, &blocks[i]));
@@ -101,6 +97,18 @@ static int exceptions_changed(struct ctx *c)
 	return 0;
 }
 
+/* Dropped: the guest sees no more of them than before, and goes on. */
+static int run_dropped(struct ctx *c, struct expectation *x, struct probe_vcpu *blocks,
+		       const uint64_t *before)
+{
+	x->reply.action = SCRY_SKIP;
+	DO(run(c, x, blocks));
+	for (unsigned i = 0; i < c->vcpus; i++)
+		CHECK(c, blocks[i].interrupts == before[i] && blocks[i].op[0].count == N,
+		      "%llu interrupts though all were dropped", (ull)(blocks[i].interrupts - before[i]));
+	return 0;
+}
+
 /* INT n: done, not done, and refused. */
 static int software(struct ctx *c)
 {
@@ -114,11 +122,7 @@ static int software(struct ctx *c)
 		before[i] = blocks[i].interrupts;
 		CHECK(c, before[i] >= N, "%llu interrupts", (ull)before[i]);
 	}
-	x.reply.action = SCRY_SKIP;
-	DO(run(c, &x, blocks));
-	for (unsigned i = 0; i < c->vcpus; i++)
-		CHECK(c, blocks[i].interrupts == before[i] && blocks[i].op[0].count == N,
-		      "%llu interrupts though all were dropped", (ull)(blocks[i].interrupts - before[i]));
+	DO(run_dropped(c, &x, blocks, before));
 	x.reply.action = SCRY_DENY;
 	DO(run(c, &x, blocks));
 	return got(c, blocks, 13, 0);
@@ -151,11 +155,7 @@ static int hardware(struct ctx *c)
 	DO(run(c, &x, blocks));
 	for (unsigned i = 0; i < c->vcpus; i++)
 		before[i] = blocks[i].interrupts;
-	x.reply.action = SCRY_SKIP;
-	DO(run(c, &x, blocks));
-	for (unsigned i = 0; i < c->vcpus; i++)
-		CHECK(c, blocks[i].interrupts == before[i] && blocks[i].op[0].count == N,
-		      "%llu interrupts though all were dropped", (ull)(blocks[i].interrupts - before[i]));
+	DO(run_dropped(c, &x, blocks, before));
 	x.reply.action = SCRY_CONTINUE;
 	DO(run(c, &x, blocks));
 	for (unsigned i = 0; i < c->vcpus; i++)
@@ -197,12 +197,8 @@ static int filters(struct ctx *c)
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct pump p = { .c = c };
-		int number = subscribe(c, cases[i].sub);
 
-		DO(number);
-		DO(guest_start_all(c, list, 3, 100));
-		DO(pump_run(&p, ALL_VCPUS));
-		OK(c, scry_unsubscribe(c->vm, number));
+		DO(pump_all(&p, cases[i].sub, list, 3, 100));
 		CHECK(c, p.total == 100 * cases[i].events * c->vcpus, "filter %u: %llu events", i,
 		      (ull)p.total);
 	}
@@ -263,22 +259,9 @@ static int held(struct ctx *c)
 {
 	const struct probe_op list[] = { OP(UD2), OP(INTN), OP(HLT) };
 	struct probe_vcpu block;
-	struct scry_regs regs;
-	struct scry_event e;
 
 	OK(c, subscribe(c, SUB(INTERRUPT)));
-	DO(guest_start(c, 0, list, 3, 20));
-	for (int i = 0; i < 3 * 20; i++) {
-		DO(pump_one(c, &e));
-		OK(c, scry_regs_get(c->vm, 0, &regs));
-		CHECK(c, regs.rip == e.rip, "rip %#llx, the event's %#llx", (ull)regs.rip, (ull)e.rip);
-		if (i % 7 == 0)
-			sleep_ms(1);
-		OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
-	}
-	DO(guest_wait(c, 0));
-	CHECK(c, scry_event_wait(c->vm, &e, 1, 20) == 0, "an event too many");
-	DO(guest_block(c, 0, &block));
+	DO(pump_held(c, list, 3, 20, &block));
 	CHECK(c, block.exceptions[6] == 20 && block.op[1].count == 20 && block.op[2].count == 20,
 	      "%llu #UD", (ull)block.exceptions[6]);
 	return 0;

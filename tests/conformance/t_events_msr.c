@@ -177,12 +177,8 @@ static int filter(struct ctx *c, struct scry_subscription sub, unsigned expect)
 		OP(WRMSR, .arg = MSR_STAR, .value = 1), OP(WRMSR, .arg = MSR_FMASK, .step = 1),
 	};
 	struct pump p = { .c = c };
-	int number = subscribe(c, sub);
 
-	DO(number);
-	DO(guest_start_all(c, list, 5, 100));
-	DO(pump_run(&p, ALL_VCPUS));
-	OK(c, scry_unsubscribe(c->vm, number));
+	DO(pump_all(&p, sub, list, 5, 100));
 	CHECK(c, p.total == 100 * expect * c->vcpus, "%s, %u listed: %llu events, not %u",
 	      scry_event_name(sub.kind), sub.msr.count, (ull)p.total, 100 * expect * c->vcpus);
 	return 0;

@@ -47,18 +47,13 @@ static int check_site(struct pump *p, const struct scry_event *e, struct scry_re
 /* N rounds on every vCPU at once; the results are in blocks. */
 static int run_site(struct ctx *c, struct site *s, struct pump *p, struct probe_vcpu *blocks)
 {
-	int number = subscribe(c, s->sub);
-
-	DO(number);
 	p->c = c;
 	p->answer = check_site;
 	p->opaque = s;
 	p->total = 0;
 	for (unsigned i = 0; i < PROBE_VCPUS; i++)
 		s->seen[i] = 0;
-	DO(guest_start_all(c, &s->op, 1, N));
-	DO(pump_run(p, ALL_VCPUS));
-	OK(c, scry_unsubscribe(c->vm, number));
+	DO(pump_all(p, s->sub, &s->op, 1, N));
 	for (unsigned i = 0; i < c->vcpus; i++) {
 		DO(guest_block(c, i, &blocks[i]));
 		CHECK(c, s->seen[i] == N, "vCPU %u: %llu %s events of %d", i, (ull)s->seen[i],
@@ -197,9 +192,7 @@ static int debug_registers(struct ctx *c)
 	DO(all_replies(c, writes));
 	DO(world_reset(c));
 	DO(all_replies(c, reads));
-	OK(c, subscribe(c, none.sub));
-	DO(guest_start_all(c, &none.op, 1, N));
-	DO(pump_run(&p, ALL_VCPUS));
+	DO(pump_all(&p, none.sub, &none.op, 1, N));
 	CHECK(c, p.total == 0, "%llu events of a debug register that the filter leaves out",
 	      (ull)p.total);
 	return 0;
@@ -219,18 +212,13 @@ static int descriptors(struct ctx *c)
 				  .op = ops[i] };
 		struct probe_vcpu blocks[PROBE_VCPUS];
 		struct pump p = { .c = c };
-		int number;
 
 		DO(run_site(c, &s, &p, blocks));
 		DO(ends_with(c, blocks, N, 0));
 		DO(world_reset(c));
 		s.sub.desc.access ^= SCRY_READ | SCRY_WRITE;
-		number = subscribe(c, s.sub);
-		DO(number);
 		p = (struct pump){ .c = c };
-		DO(guest_start_all(c, &s.op, 1, N));
-		DO(pump_run(&p, ALL_VCPUS));
-		OK(c, scry_unsubscribe(c->vm, number));
+		DO(pump_all(&p, s.sub, &s.op, 1, N));
 		CHECK(c, p.total == 0, "operation %u: %llu events of the other direction", i,
 		      (ull)p.total);
 	}
@@ -301,9 +289,7 @@ static int ports(struct ctx *c)
 	DO(all_replies(c, out));
 	DO(world_reset(c));
 	DO(all_replies(c, in));
-	OK(c, subscribe(c, none.sub));
-	DO(guest_start_all(c, &none.op, 1, N));
-	DO(pump_run(&p, ALL_VCPUS));
+	DO(pump_all(&p, none.sub, &none.op, 1, N));
 	CHECK(c, p.total == 0, "%llu events of ports that the filter leaves out", (ull)p.total);
 	return 0;
 }
@@ -376,27 +362,14 @@ static int held(struct ctx *c)
 {
 	const struct probe_op list[] = { OP(IN, .arg = PORT, .size = 4), OP(LGDT), OP(RDTSC),
 					 OP(INVLPG, .value = 0x200000), OP(INT3) };
-	struct scry_regs regs;
 	struct probe_vcpu block;
-	struct scry_event e;
 
 	OK(c, subscribe(c, SUB(IO)));
 	OK(c, subscribe(c, SUB(DESCRIPTOR)));
 	OK(c, subscribe(c, SUB(RDTSC)));
 	OK(c, subscribe(c, SUB(INVLPG)));
 	OK(c, subscribe(c, SUB(INT3)));
-	DO(guest_start(c, 0, list, 5, 20));
-	for (int i = 0; i < 5 * 20; i++) {
-		DO(pump_one(c, &e));
-		OK(c, scry_regs_get(c->vm, 0, &regs));
-		CHECK(c, regs.rip == e.rip, "rip %#llx, the event's %#llx", (ull)regs.rip, (ull)e.rip);
-		if (i % 7 == 0)
-			sleep_ms(1);
-		OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
-	}
-	DO(guest_wait(c, 0));
-	CHECK(c, scry_event_wait(c->vm, &e, 1, 20) == 0, "an event too many");
-	DO(guest_block(c, 0, &block));
+	DO(pump_held(c, list, 5, 20, &block));
 	for (unsigned i = 0; i < 5; i++)
 		CHECK(c, block.op[i].count == 20 && !block.op[i].faults, "operation %u done %llu times", i,
 		      (ull)block.op[i].count);

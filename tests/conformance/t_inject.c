@@ -6,8 +6,6 @@
 
 typedef unsigned long long ull;
 
-#define WAKE 0x40	/* the probe's handler of it ends it at the local APIC */
-
 #define INJECT(c, vcpu, ...) \
 	OK(c, scry_inject((c)->vm, vcpu, &(struct scry_injection){ \
 		.sz = sizeof(struct scry_injection), __VA_ARGS__ }))

@@ -5,7 +5,6 @@
 typedef unsigned long long ull;
 
 #define N    20
-#define WAKE 0x40	/* the probe ends it at the local APIC */
 #define NONE 0x50	/* it has no handler for this one */
 #define NMI  0x400	/* low word of an interrupt command */
 

@@ -7,7 +7,6 @@
 typedef unsigned long long ull;
 
 #define N    20
-#define WAKE 0x40		/* the probe's vector for interrupts of the local APIC */
 
 /* In the place of the probe's function. */
 #define CODE 11

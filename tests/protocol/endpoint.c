@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -236,6 +237,18 @@ void endpoint_start(struct endpoint *e)
 	endpoint_must(!bind(e->listener, (struct sockaddr *)&address, sizeof(address)), "bind");
 	endpoint_must(!listen(e->listener, 4), "listen");
 	endpoint_must(!pthread_create(&e->thread, NULL, run, e), "thread");
+}
+
+unsigned endpoint_open_files(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	endpoint_must(d, "/proc/self/fd");
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
 }
 
 void endpoint_end(struct endpoint *e)

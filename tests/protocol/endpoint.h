@@ -73,6 +73,9 @@ static inline struct scry_agent_slot *endpoint_slot(struct endpoint *e, unsigned
 /* A memfd of that size, for which F_ADD_SEALS may be used. */
 int endpoint_memfd(size_t size);
 
+/* How many descriptors this process has open. */
+unsigned endpoint_open_files(void);
+
 /* Say what went wrong and abort: for what no test can go on without. */
 void endpoint_must(bool good, const char *what);
 

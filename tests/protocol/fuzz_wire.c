@@ -5,7 +5,6 @@
  * good one with parts overwritten by the fuzzer: every call comes back, with a
  * sentence if it failed, and no descriptor stays open.
  */
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,18 +222,6 @@ static void use(struct scry_vm *vm)
 	pthread_join(thread, NULL);
 }
 
-static unsigned open_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	endpoint_must(d, "/proc/self/fd");
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct scry_open_opts opts = { .sz = sizeof(opts), .timeout_ms = 50 };
@@ -259,7 +246,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	input.size = 0;
 	pthread_mutex_unlock(&input.lock);
 	/* The process has a few of its own; those of a leak add up. */
-	if (open_files() > 40)
+	if (endpoint_open_files() > 40)
 		abort();
 	return 0;
 }

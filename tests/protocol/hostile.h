@@ -2,16 +2,9 @@
 #ifndef SCRY_TEST_HOSTILE_H
 #define SCRY_TEST_HOSTILE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include <scry/scry.h>
 
+#include "../lib/test.h"
 #include "endpoint.h"
 
 /*
@@ -36,15 +29,5 @@ int hostile_end(void **state);
 /* Open the VM; the endpoint then spoils its replies to that type. */
 void hostile_open(struct hostile *h);
 void hostile_spoil(struct hostile *h, uint32_t type, void (*how)(struct packet *reply));
-
-unsigned hostile_open_files(void);
-
-#define assert_error(code, call) \
-	do { \
-		assert_int_equal(call, code); \
-		assert_true(scry_errmsg()[0]); \
-	} while (0)
-#define assert_says(text) assert_non_null(strstr(scry_errmsg(), text))
-#define assert_ok(call)   assert_int_equal(call, 0)
 
 #endif

@@ -11,14 +11,14 @@ static void open_fails(void **state, uint32_t type, void (*how)(struct packet *r
 {
 	const struct scry_open_opts opts = { .sz = sizeof(opts), .timeout_ms = TIMEOUT_MS };
 	struct hostile *h = *state;
-	unsigned before = hostile_open_files();
+	unsigned before = endpoint_open_files();
 
 	hostile_spoil(h, type, how);
 	assert_error(want, scry_open(&h->vm, h->endpoint.uri, &opts));
 	assert_null(h->vm);
 	for (int wait = 0; wait < 1000 && h->endpoint.client >= 0; wait++)
 		usleep(1000);
-	assert_true(hostile_open_files() <= before + 3);
+	assert_true(endpoint_open_files() <= before + 3);
 }
 
 static void no_magic(struct packet *r)

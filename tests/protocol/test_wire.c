@@ -85,7 +85,7 @@ static const struct {
 
 static void one_call(struct hostile *h, size_t i, void (*how)(struct packet *reply), int want)
 {
-	unsigned before = hostile_open_files();
+	unsigned before = endpoint_open_files();
 	uint64_t start = scry_now_ns();
 	int ret;
 
@@ -107,7 +107,7 @@ static void one_call(struct hostile *h, size_t i, void (*how)(struct packet *rep
 	for (int wait = 0; wait < 1000 && h->endpoint.client >= 0; wait++)
 		usleep(1000);
 	/* The endpoint keeps its own two of the shared area. */
-	assert_true(hostile_open_files() <= before + (h->endpoint.shared ? 3 : 0));
+	assert_true(endpoint_open_files() <= before + (h->endpoint.shared ? 3 : 0));
 }
 
 static void each_call(void **state, void (*how)(struct packet *reply), int want)

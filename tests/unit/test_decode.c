@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* Which instructions the agent sees, whatever comes before their opcode. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
+#include "../lib/test.h"
 #include "agent/decode.h"
 
 struct encoding {

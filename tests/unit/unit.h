@@ -2,15 +2,9 @@
 #ifndef SCRY_UNIT_H
 #define SCRY_UNIT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include <scry/scry.h>
+
+#include "../lib/test.h"
 
 /*
  * The core's tests run over a driver in memory, "fake:NAME", that records what
@@ -71,13 +65,5 @@ unsigned char *fake_at(uint64_t gpa);
 uint64_t fake_u64(uint64_t gpa);
 void fake_set_u64(uint64_t gpa, uint64_t value);
 void fake_clear_log(void);
-
-#define assert_error(code, call) \
-	do { \
-		assert_int_equal(call, code); \
-		assert_true(scry_errmsg()[0]); \
-	} while (0)
-#define assert_says(text) assert_non_null(strstr(scry_errmsg(), text))
-#define assert_ok(call)   assert_int_equal(call, 0)
 
 #endif

@@ -280,19 +280,27 @@ ssize_t qemu_request(struct qemu_vm *q, struct qemu_call *call)
 	return ret == SCRY_E_GONE ? qemu_ended(q) : ret;
 }
 
+int qemu_exchange(struct qemu_vm *q, struct qemu_call *call)
+{
+	ssize_t ret;
+
+	call->reply_min = call->reply_max;
+	ret = qemu_request(q, call);
+	if (ret < 0)
+		return (int)ret;
+	qemu_close_fds(call);
+	return 0;
+}
+
 int qemu_request_value(struct qemu_vm *q, enum scry_agent_request type, uint64_t argument,
 		       uint64_t *value)
 {
 	struct scry_agent_value request = { .header.type = type, .value = argument }, reply;
 	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
-				  .reply = &reply, .reply_min = sizeof(reply),
-				  .reply_max = sizeof(reply) };
-	ssize_t ret = qemu_request(q, &call);
+				  .reply = &reply, .reply_max = sizeof(reply) };
+	int ret = qemu_exchange(q, &call);
 
-	if (ret < 0)
-		return (int)ret;
-	qemu_close_fds(&call);
-	if (value)
+	if (!ret && value)
 		*value = reply.value;
-	return 0;
+	return ret;
 }

@@ -17,13 +17,11 @@ int qemu_subscribe(struct scry_vm *vm, const struct scry_subscription *sub)
 	struct scry_agent_subscribe request = { .header.type = SCRY_AGENT_SUBSCRIBE, .sub = *sub };
 	struct scry_agent_value reply;
 	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
-				  .reply = &reply, .reply_min = sizeof(reply),
-				  .reply_max = sizeof(reply) };
-	ssize_t ret = qemu_request(qemu_of(vm), &call);
+				  .reply = &reply, .reply_max = sizeof(reply) };
+	int ret = qemu_exchange(qemu_of(vm), &call);
 
 	if (ret < 0)
-		return (int)ret;
-	qemu_close_fds(&call);
+		return ret;
 	if (!reply.value || reply.value > INT32_MAX)
 		return scry_fail(SCRY_E_PROTOCOL, "the agent gave a subscription no number");
 	return (int)reply.value;
@@ -98,22 +96,13 @@ static int take_all(struct qemu_vm *q, struct scry_event *events, size_t max)
 /* Look at the slots for a bounded time. */
 static int spin(struct qemu_vm *q, struct scry_event *events, size_t max)
 {
-	uint64_t end = 0;
+	struct scry_spin turns = { 0 };
+	int n;
 
-	for (unsigned i = 1;; i++) {
-		int n = take_all(q, events, max);
-
-		if (n)
-			return n;
-		__builtin_ia32_pause();
-		if (i % 64)
-			continue;
-		/* Most events come before the clock is first looked at. */
-		if (!end)
-			end = scry_now_ns() + SCRY_SPIN_NS;
-		else if (scry_now_ns() > end)
-			return 0;
-	}
+	do
+		n = take_all(q, events, max);
+	while (!n && scry_spin(&turns));
+	return n;
 }
 
 /* Say how the agent is to tell of an event; it reads the word at each one, so leave it alone. */

@@ -59,15 +59,12 @@ static int read_chunk(struct qemu_vm *q, uint64_t gpa, void *buf, size_t len)
 		uint8_t bytes[sizeof(struct scry_agent_memory) + SCRY_AGENT_CHUNK];
 	} reply;
 	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
-				  .reply = &reply, .reply_min = sizeof(reply.head) + len,
-				  .reply_max = sizeof(reply.head) + len };
-	ssize_t ret = qemu_request(q, &call);
+				  .reply = &reply, .reply_max = sizeof(reply.head) + len };
+	int ret = qemu_exchange(q, &call);
 
-	if (ret < 0)
-		return (int)ret;
-	qemu_close_fds(&call);
-	memcpy(buf, reply.head.data, len);
-	return 0;
+	if (!ret)
+		memcpy(buf, reply.head.data, len);
+	return ret;
 }
 
 static int read_by_messages(struct qemu_vm *q, const struct scry_piece *piece)
@@ -107,14 +104,9 @@ static int write_chunk(struct qemu_vm *q, uint64_t gpa, const void *buf, size_t 
 					     .len = len }, reply;
 	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
 				  .payload = buf, .payload_len = len,
-				  .reply = &reply, .reply_min = sizeof(reply),
-				  .reply_max = sizeof(reply) };
-	ssize_t ret = qemu_request(q, &call);
+				  .reply = &reply, .reply_max = sizeof(reply) };
 
-	if (ret < 0)
-		return (int)ret;
-	qemu_close_fds(&call);
-	return 0;
+	return qemu_exchange(q, &call);
 }
 
 int qemu_write(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len)

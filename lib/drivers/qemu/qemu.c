@@ -99,13 +99,11 @@ static int get_caps(struct qemu_vm *q)
 	struct scry_agent_header request = { .type = SCRY_AGENT_CAPS };
 	struct scry_agent_caps caps;
 	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
-				  .reply = &caps, .reply_min = sizeof(caps),
-				  .reply_max = sizeof(caps) };
-	ssize_t ret = qemu_request(q, &call);
+				  .reply = &caps, .reply_max = sizeof(caps) };
+	int ret = qemu_exchange(q, &call);
 
 	if (ret < 0)
-		return (int)ret;
-	qemu_close_fds(&call);
+		return ret;
 	for (int i = 0; i < SCRY_CAP_COUNT; i++) {
 		qemu_clean_text(caps.cap[i].reason, sizeof(caps.cap[i].reason));
 		scry_cap_set(q->vm, i, caps.cap[i].supported, caps.cap[i].reason);
