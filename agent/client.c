@@ -10,6 +10,7 @@
 #include "memory_map.h"
 #include "message.h"
 #include "vcpu.h"
+#include "view.h"
 
 static struct {
 	pid_t pid;		/* 0 = none is attached */
@@ -106,6 +107,7 @@ void client_detach(void)
 	vcpu_release_all();
 	if (arm_filters())
 		arm(NULL);
+	view_reset();
 	vcpu_wait_released();
 	client_clocks(false);
 	area_drop(&client.area);

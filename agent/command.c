@@ -6,8 +6,10 @@
 #include "exception.h"
 #include "inject.h"
 #include "msr.h"
+#include "pass.h"
 #include "regs.h"
 #include "vcpu.h"
+#include "view.h"
 #include "xsave.h"
 
 #define TEXT mem->text, sizeof(mem->text)
@@ -67,6 +69,7 @@ static int set(struct vcpu *vcpu, uint64_t mask, struct scry_agent_slot *mem)
 	if (mask & ~SCRY_REGS_ALL)
 		return fail(mem, SCRY_E_INVAL, "the mask has bits beyond the last register's");
 	memcpy(&regs, &mem->regs, sizeof(regs));	/* the client may write there meanwhile */
+	vcpu->changes = true;
 	if (mask & ~(SCRY_REGS_GPR | SCRY_REG_BIT(SCRY_REG_RIP)))
 		return set_registers(vcpu, &regs, mask, mem);
 	return set_simple(vcpu, &regs, mask, mem);
@@ -84,6 +87,30 @@ static void take_action(struct vcpu *vcpu, const struct slot_command *command)
 	}
 }
 
+static int check_view(const struct slot_command *command, struct scry_agent_slot *mem)
+{
+	bool step = command->flags == SCRY_REPLY_STEP;
+
+	if (!command->flags)
+		return 0;
+	if ((!step && command->flags != SCRY_REPLY_VIEW) || (step && command->action != SCRY_CONTINUE))
+		return fail(mem, SCRY_E_INVAL, "the reply's flags are not known to this agent");
+	if (!view_exists(command->view))
+		return fail(mem, SCRY_E_NOTFOUND, "there is no such view");
+	return 0;
+}
+
+static void move(struct vcpu *vcpu, const struct slot_command *command)
+{
+	vcpu->moves = true;
+	if (command->flags == SCRY_REPLY_STEP) {
+		pass_step(vcpu, command->view);
+	} else {
+		vcpu->over.on = false;
+		view_enter(vcpu, command->view);
+	}
+}
+
 static int reply(struct vcpu *vcpu, const struct slot_command *command,
 		 struct scry_agent_slot *mem)
 {
@@ -94,10 +121,15 @@ static int reply(struct vcpu *vcpu, const struct slot_command *command,
 	if (command->action == SCRY_INJECT && !exception_valid(&command->exception) &&
 	    !(vcpu->interrupted && exception_is_interrupt(&command->exception)))
 		return fail(mem, SCRY_E_INVAL, "there is no such exception to inject");
-	status = set(vcpu, command->set, mem);
+	status = check_view(command, mem);
 	if (status == 0)
-		take_action(vcpu, command);
-	return status;
+		status = set(vcpu, command->set, mem);
+	if (status)
+		return status;
+	take_action(vcpu, command);
+	if (command->flags)
+		move(vcpu, command);
+	return 0;
 }
 
 static int set_msr(struct vcpu *vcpu, const struct slot_command *command,

@@ -77,7 +77,9 @@ int cpu_layout_init(void)
 		if (find(segs.nested, segment_fields[i].name, segment_fields[i].at,
 			 segment_fields[i].size) < 0)
 			return -1;
-	if (find(qemu.vmstate_cpu_common, "halted", offsetof(struct cpu_layout, halted), 4) < 0)
+	if (find(qemu.vmstate_cpu_common, "halted", offsetof(struct cpu_layout, halted), 4) < 0 ||
+	    find(qemu.vmstate_cpu_common, "interrupt_request",
+		 offsetof(struct cpu_layout, interrupt_request), 4) < 0)
 		return -1;
 	return find_cc_op();
 }

@@ -11,7 +11,7 @@
 extern struct cpu_layout {
 	size_t regs, eip, eflags, cc_op, hflags, hflags2;
 	size_t segs, seg_size, ldt, tr, gdt, idt;
-	size_t halted;
+	size_t halted, interrupt_request;
 	size_t cr0, cr2, cr3, cr4, dr, efer, xcr0;
 	struct {
 		size_t selector, base, limit, flags;	/* into one segment */

@@ -121,6 +121,7 @@ void describe_vcpu(struct vcpu *vcpu, struct scry_event *event)
 		.rflags = cpu_rflags_in_block(cpu),
 		.cr3 = cpu_get64(cpu, cpu_layout.cr3),
 		.cpl = cpu_hflags(cpu) & HF_CPL,
+		.view = vcpu->view,
 	};
 	for (int i = 0; i < 16; i++)
 		event->gpr[i] = gpr[i] & width;

@@ -37,7 +37,7 @@ static void deliver(struct vcpu *vcpu, struct site site, uintptr_t host_pc, uint
 	vcpu_event(vcpu, &event);
 
 	if (vcpu->outside || phys_writes() != writes || vcpu->jumps ||
-	    vcpu->action != SCRY_CONTINUE)
+	    vcpu->action != SCRY_CONTINUE || vcpu->moves)
 		finish(vcpu, site);
 	cpu_put64(cpu, cpu_layout.eip, eip);
 	atomic_store_explicit(&vcpu->busy, false, memory_order_release);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "execute.h"
 #include "operand.h"
+#include "pass.h"
 #include "permit.h"
 
 /* The instruction is complete: what every instruction does at its end. */
@@ -32,18 +33,16 @@ static bool unchanged(struct vcpu *vcpu, struct site site)
 
 	return qemu.cpu_memory_rw_debug(vcpu->cpu, code_address(vcpu->cpu), bytes, site.len,
 					false) == 0 &&
-	       site_decode(bytes, site.len, &now) && site_unlock(vcpu->cpu, &now) && memcmp(&now, &site, sizeof(now)) == 0;
+	       site_decode(bytes, site.len, &now) && site_unlock(vcpu->cpu, &now) &&
+	       memcmp(&now, &site, sizeof(now)) == 0;
 }
 
 void execute(struct vcpu *vcpu, struct site site)
 {
-	struct qemu_cpu *cpu = vcpu->cpu;
-
 	if (unchanged(vcpu, site)) {
 		vcpu->passes = true;
-		vcpu->begun = false;	/* it begins once more */
 		vcpu->passing = site;
-		cpu_put32(cpu, cpu_layout.hflags, cpu_hflags(cpu) | HF_INHIBIT_IRQ);
+		pass_next(vcpu);
 	}
 	vcpu_leave(vcpu);
 }

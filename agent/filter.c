@@ -193,3 +193,26 @@ bool filter_steps(const struct filters *filters, unsigned vcpu, bool *blocks)
 	}
 	return steps;
 }
+
+static bool match_memory(const struct scry_subscription *sub, unsigned view,
+			 const struct trap *trap)
+{
+	uint64_t last = trap->gpa + (trap->size ? trap->size - 1 : 0);
+
+	return (!sub->memory.access || sub->memory.access & trap->access) &&
+	       (!sub->memory.use_range ||
+		(trap->gpa <= sub->memory.last && last >= sub->memory.first)) &&
+	       (!sub->memory.views || sub->memory.views >> view & 1);
+}
+
+bool filter_match_memory(const struct filters *filters, unsigned vcpu, unsigned view,
+			 const struct trap *trap)
+{
+	const struct scry_subscription *sub;
+	unsigned i = 0;
+
+	while ((sub = next_of(filters, vcpu, SCRY_EVENT_MEMORY, &i)))
+		if (match_memory(sub, view, trap))
+			return true;
+	return false;
+}

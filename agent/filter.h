@@ -7,6 +7,7 @@
 #include "../protocol/agent_protocol.h"
 #include "cpu.h"
 #include "decode.h"
+#include "trap.h"
 
 /* The client's subscriptions.  Immutable once armed. */
 struct filters {
@@ -19,7 +20,7 @@ struct filters {
 };
 
 /* The kinds for which instructions are watched, which is arranged as they are translated. */
-#define FILTER_SITES (~(1u << SCRY_EVENT_INTERRUPT))
+#define FILTER_SITES (~(1u << SCRY_EVENT_INTERRUPT | 1u << SCRY_EVENT_MEMORY))
 
 /* 0, or SCRY_E_... with a sentence in text. */
 int filter_check(const struct scry_subscription *sub, unsigned vcpu_count, char *text,
@@ -37,6 +38,10 @@ bool filter_match_step(const struct filters *filters, unsigned vcpu, uint64_t nt
 
 /* Does one want this vCPU to step; and, if so, to take no interrupts? */
 bool filter_steps(const struct filters *filters, unsigned vcpu, bool *blocks);
+
+/* Is there one for this access, which the view traps? */
+bool filter_match_memory(const struct filters *filters, unsigned vcpu, unsigned view,
+			 const struct trap *trap);
 
 /* Is there one for what this vCPU is about to take?  Its type is as in the event. */
 bool filter_match_interrupt(const struct filters *filters, unsigned vcpu,

@@ -3,12 +3,11 @@
 #include <stdio.h>
 
 #include "exception.h"
-#include "image.h"
 #include "inject.h"
 #include "interrupt.h"
 
 /* QEMU's request to leave the translated code, which asks for nothing else. */
-#define REQUEST_LOOK 4
+#define REQUEST_LEAVE 4
 
 /* A message to a local APIC (Intel SDM volume 3, 11.11). */
 #define MESSAGE_ADDRESS 0xfee00000u
@@ -18,27 +17,16 @@
 #define RESET_IP      0xfff0u
 #define RESET_CS_BASE 0xffff0000u
 
-static bool (*original)(struct qemu_cpu *cpu, int request);
-
-/* In the vCPU's thread, between blocks, with QEMU's big lock held: is there an interrupt to take? */
-static bool hook(struct qemu_cpu *cpu, int request)
+bool inject_look(struct vcpu *vcpu)
 {
-	struct vcpu *vcpu = vcpu_of(cpu);
-
-	if (!vcpu || !vcpu->injects)
-		return original(cpu, request);
+	if (!vcpu->injects)
+		return false;
 	vcpu->injects = false;
 	vcpu->passes = false;	/* it will be executed anew */
-	cpu_put32(cpu, cpu_layout.hflags, cpu_hflags(cpu) & ~HF_INHIBIT_IRQ);
+	cpu_put32(vcpu->cpu, cpu_layout.hflags, cpu_hflags(vcpu->cpu) & ~HF_INHIBIT_IRQ);
 	vcpu->exception = vcpu->injection;
 	interrupt_deliver(vcpu);
 	return true;
-}
-
-int inject_init(void)
-{
-	original = qemu.x86_cpu_exec_interrupt;
-	return image_replace("x86_cpu_exec_interrupt", (void *)original, (void *)hook);
 }
 
 static void inject_exception(struct vcpu *vcpu, const struct scry_exception *exception)
@@ -47,7 +35,7 @@ static void inject_exception(struct vcpu *vcpu, const struct scry_exception *exc
 	vcpu->injects = true;
 	bql_lock();
 	cpu_put32(vcpu->cpu, cpu_layout.halted, 0);
-	qemu.cpu_interrupt(vcpu->cpu, REQUEST_LOOK);
+	qemu.cpu_interrupt(vcpu->cpu, REQUEST_LEAVE);
 	qemu.bql_unlock();
 }
 

@@ -4,8 +4,11 @@
 
 #include "vcpu.h"
 
-/* Get in between QEMU and its look for interrupts.  0, or refuse(). */
-int inject_init(void);
+/*
+ * Between blocks, with QEMU's big lock held: have it take the exception that waits.
+ * False if there is none.
+ */
+bool inject_look(struct vcpu *vcpu);
 
 /*
  * In a stopped vCPU's thread: have it take an exception, an interrupt or an NMI

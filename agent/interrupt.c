@@ -6,6 +6,7 @@
 #include "execute.h"
 #include "interrupt.h"
 #include "msr.h"
+#include "pass.h"
 #include "refuse.h"
 
 #define VECTOR_NMI 2
@@ -159,6 +160,7 @@ static void hook(struct qemu_cpu *cpu, int vector, int is_int, int error, uint64
 		original(cpu, vector, is_int, error, next_eip, is_hw);
 		return;
 	}
+	pass_end(vcpu);
 	ours = vcpu->raises && vector == (int)vcpu->exception.vector;
 	vcpu->raises = false;
 	if (ours || !wanted(vcpu, &d) || !qemu.bql_locked())

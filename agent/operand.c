@@ -106,3 +106,33 @@ bool operand_read16(struct qemu_cpu *cpu, unsigned len, uint16_t *value)
 	return operand_address(cpu, len, &address) &&
 	       qemu.cpu_memory_rw_debug(cpu, address, value, sizeof(*value), false) == 0;
 }
+
+/* As many as there are before what cannot be read. */
+static unsigned code_bytes(struct qemu_cpu *cpu, uint8_t *bytes)
+{
+	uint64_t address = code_address(cpu);
+	unsigned len = ZYDIS_MAX_INSTRUCTION_LENGTH, in_page = 4096 - address % 4096;
+
+	if (qemu.cpu_memory_rw_debug(cpu, address, bytes, len, false) == 0)
+		return len;
+	len = in_page < len ? in_page : len;
+	return qemu.cpu_memory_rw_debug(cpu, address, bytes, len, false) == 0 ? len : 0;
+}
+
+unsigned operand_insn_len(struct qemu_cpu *cpu, bool *locked)
+{
+	ZydisDecodedInstruction insn;
+	ZydisDecoder decoder;
+	ZydisStackWidth stack;
+	ZydisMachineMode mode = machine_mode(cpu, &stack);
+	uint8_t bytes[ZYDIS_MAX_INSTRUCTION_LENGTH];
+	unsigned len = code_bytes(cpu, bytes);
+
+	*locked = false;
+	if (!len || !ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) ||
+	    !ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, len, &insn)))
+		return 0;
+	*locked = insn.attributes & ZYDIS_ATTRIB_HAS_LOCK ||
+		  (insn.mnemonic == ZYDIS_MNEMONIC_XCHG && insn.raw.modrm.mod != 3);
+	return insn.length;
+}

@@ -11,6 +11,12 @@
 uint64_t code_address(const struct qemu_cpu *cpu);
 
 /*
+ * The length of the instruction at the vCPU's rip, 0 if it is not known; and does
+ * it read and write its operand in one, by LOCK or as XCHG?
+ */
+unsigned operand_insn_len(struct qemu_cpu *cpu, bool *locked);
+
+/*
  * The linear address of the memory operand of the instruction, of len bytes, at
  * the vCPU's rip.  False if it cannot be found out.
  */

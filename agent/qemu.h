@@ -54,6 +54,10 @@ struct qemu_version {
 				   uint64_t next_eip, int is_hw)) \
 	X(bool, x86_cpu_exec_interrupt, (struct qemu_cpu *, int request)) \
 	X(void, cpu_interrupt, (struct qemu_cpu *, int request)) \
+	X(bool, x86_cpu_tlb_fill, (struct qemu_cpu *, uint64_t gva, int size, int type, int mmu, \
+				   bool probe, uintptr_t host_pc)) \
+	X(void, tlb_set_page_with_attrs, (struct qemu_cpu *, uint64_t gva, uint64_t gpa, \
+					  uint64_t attrs, int prot, int mmu, uint64_t size)) \
 	X(void, raise_exception_ra, (struct qemu_env *, int, uintptr_t host_pc)) \
 	X(int, cpu_memory_rw_debug, (struct qemu_cpu *, uint64_t gva, void *, uint64_t, bool)) \
 	X(void, tb_flush, (struct qemu_cpu *)) \

@@ -10,6 +10,7 @@
 #include "message.h"
 #include "phys.h"
 #include "vcpu.h"
+#include "view.h"
 
 static int answer_value(int fd, uint32_t type, uint64_t value)
 {
@@ -206,6 +207,8 @@ int client_request(int fd, const void *message, size_t len)
 		return do_memory(fd, message, len);
 	case SCRY_AGENT_SUBSCRIBE:
 		return do_subscribe(fd, message, len);
+	case SCRY_AGENT_VIEW:
+		return view_request(fd, message, len);
 	case SCRY_AGENT_STOP:
 	case SCRY_AGENT_GO:
 	case SCRY_AGENT_CLOCKS:

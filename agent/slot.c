@@ -113,6 +113,8 @@ static void carry_out(struct slot *slot)
 	command.set = hostile->set;
 	command.msr_index = hostile->msr_index;
 	command.msr_value = hostile->msr_value;
+	command.flags = hostile->flags;
+	command.view = hostile->view;
 	command.exception.vector = hostile->exception.vector;
 	command.exception.error_code = hostile->exception.error_code;
 	command.exception.cr2 = hostile->exception.cr2;

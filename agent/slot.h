@@ -18,6 +18,7 @@ struct slot_command {
 	uint32_t op, action;
 	uint64_t set;
 	uint32_t msr_index;
+	uint32_t flags, view;
 	uint64_t msr_value;
 	struct scry_exception exception;
 };

@@ -167,7 +167,7 @@ void vcpu_event(struct vcpu *vcpu, const struct scry_event *event)
 {
 	vcpu->in_event = true;
 	vcpu->outside = false;
-	vcpu->jumps = false;
+	vcpu->jumps = vcpu->changes = vcpu->moves = false;
 	vcpu->action = SCRY_CONTINUE;
 	vcpu->answered = false;
 	slot_event(&vcpu->slot, event);

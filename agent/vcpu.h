@@ -5,6 +5,7 @@
 #include "cpu.h"
 #include "decode.h"
 #include "slot.h"
+#include "trap.h"
 
 /* What restore_state() remembers. */
 #define VCPU_RESTORED 64u
@@ -33,6 +34,8 @@ struct vcpu {
 	uint64_t cs_base;
 	bool answered;			/* by a reply, and not because the client is gone */
 	bool jumps;			/* the client chose another rip */
+	bool changes;			/* ... other registers */
+	bool moves;			/* ... another view */
 	uint32_t action;		/* of the reply: continue, skip or inject */
 	struct scry_exception exception;	/* to inject */
 	bool raises;			/* the next exception is of our making: no event */
@@ -51,6 +54,15 @@ struct vcpu {
 
 	bool passes;			/* the instruction at rip is no event when it comes next */
 	struct site passing;
+
+	/* Memory views. */
+	unsigned view;
+	const struct slat *slat;	/* of its view; NULL = everything is as in hardware */
+	struct tlb_access access;
+	struct trap deferred;		/* to tell of between blocks, unless its access is 0 */
+	struct pass pass;
+	struct step_over over;
+	bool inhibits;			/* the next instruction, STI, defers interrupts */
 };
 
 extern struct vcpu vcpus[SCRY_AGENT_VCPUS];

@@ -76,6 +76,14 @@ struct scry_driver {
 	int (*event_fd)(struct scry_vm *vm);
 	int (*reply)(struct scry_vm *vm, const struct scry_event *event,
 		     const struct scry_reply *reply);
+
+	/* As the public calls; whether there is such a view the driver knows. */
+	int (*view_create)(struct scry_vm *vm, unsigned like);
+	int (*view_destroy)(struct scry_vm *vm, unsigned view);
+	int (*view_protect)(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t count,
+			    uint32_t access);
+	int (*view_remap)(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target);
+	int (*view_switch)(struct scry_vm *vm, unsigned vcpu, unsigned view);
 };
 
 /* Is there a control register of this number? */

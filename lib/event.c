@@ -35,6 +35,13 @@ static int check_filter(const struct scry_subscription *sub)
 					 "%u: make several, or none for all", SCRY_FILTER_MSRS,
 					 sub->msr.count);
 		return 0;
+	case SCRY_EVENT_MEMORY:
+		if (sub->memory.access & ~(SCRY_READ | SCRY_WRITE | SCRY_EXEC))
+			return scry_fail(SCRY_E_INVAL, "access 0x%x has bits beyond SCRY_READ, "
+					 "SCRY_WRITE and SCRY_EXEC", sub->memory.access);
+		if (sub->memory.use_range && sub->memory.first > sub->memory.last)
+			return scry_fail(SCRY_E_INVAL, "the range's first address is behind its last");
+		return 0;
 	default:
 		return 0;
 	}
@@ -85,6 +92,18 @@ static bool is_other_vector(const struct scry_event *event, uint32_t vector)
 		event->interrupt.type == SCRY_INTERRUPT_HARDWARE);
 }
 
+static int check_flags(const struct scry_vm *vm, const struct scry_reply *reply)
+{
+	if (reply->flags != SCRY_REPLY_VIEW && reply->flags != SCRY_REPLY_STEP)
+		return scry_fail(SCRY_E_INVAL, "a reply's flags are SCRY_REPLY_VIEW or "
+				 "SCRY_REPLY_STEP, not 0x%x", reply->flags);
+	if (reply->flags == SCRY_REPLY_STEP && reply->action != SCRY_CONTINUE)
+		return scry_fail(SCRY_E_INVAL, "SCRY_REPLY_STEP goes with SCRY_CONTINUE only");
+	if (reply->view >= SCRY_VIEWS)
+		return scry_fail(SCRY_E_INVAL, "there is no view %u", reply->view);
+	return scry_need(vm, SCRY_CAP_VIEWS);
+}
+
 int scry_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply)
 {
 	int ret;
@@ -102,6 +121,11 @@ int scry_reply(struct scry_vm *vm, const struct scry_event *event, const struct 
 	    !is_other_vector(event, reply->exception.vector))
 		return scry_fail(SCRY_E_INVAL, "there is no exception %u to inject: vectors are 0 "
 				 "to 31, and 2 is the NMI", reply->exception.vector);
+	if (reply->flags) {
+		ret = check_flags(vm, reply);
+		if (ret < 0)
+			return ret;
+	}
 	if (reply->set & ~SCRY_REGS_ALL || (reply->set && !reply->regs))
 		return scry_fail(SCRY_E_INVAL, "the reply names registers without their values");
 	return vm->driver->reply(vm, event, reply);

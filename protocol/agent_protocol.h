@@ -20,7 +20,7 @@
 #include <scry/vm.h>
 
 #define SCRY_AGENT_MAGIC   0x79726373u	/* "scry" */
-#define SCRY_AGENT_VERSION 6u		/* step it with every change in this file */
+#define SCRY_AGENT_VERSION 7u		/* step it with every change in this file */
 
 #define SCRY_AGENT_CHUNK   65536u	/* most bytes of memory in one message */
 #define SCRY_AGENT_REGIONS 64u		/* most regions in a memory map */
@@ -40,6 +40,7 @@ enum scry_agent_request {
 	SCRY_AGENT_CLOCKS,	/* stop (1) or start (0) the guest's clocks */
 	SCRY_AGENT_SUBSCRIBE,
 	SCRY_AGENT_UNSUBSCRIBE,
+	SCRY_AGENT_VIEW,
 };
 
 /* Begins every message. */
@@ -128,6 +129,22 @@ struct scry_agent_subscribe {
 	struct scry_subscription sub;
 };
 
+enum scry_agent_view_op {
+	SCRY_AGENT_VIEW_CREATE,		/* like `view`; the reply's value is the new one */
+	SCRY_AGENT_VIEW_DESTROY,
+	SCRY_AGENT_VIEW_PROTECT,	/* count frames from gfn on; argument = access */
+	SCRY_AGENT_VIEW_REMAP,		/* gfn; argument = target */
+	SCRY_AGENT_VIEW_SWITCH,		/* argument = vCPU */
+};
+
+/* The reply is a struct scry_agent_value. */
+struct scry_agent_view {
+	struct scry_agent_header header;
+	uint32_t op;			/* enum scry_agent_view_op */
+	uint32_t view;
+	uint64_t gfn, count, argument;
+};
+
 /*
  * Shared area: one page of struct scry_agent_shared, then one slot a vCPU,
  * each SCRY_AGENT_SLOT_SIZE bytes.
@@ -193,8 +210,9 @@ struct scry_agent_slot {
 	uint64_t set;			/* REPLY, REGS_SET: mask of registers in regs;
 					 * XSAVE_SET: bytes in xsave[] */
 	uint32_t msr_index;
-	uint32_t reserved;
+	uint32_t flags;			/* REPLY: SCRY_REPLY_... */
 	struct scry_exception exception;	/* INJECT, REPLY with SCRY_INJECT */
+	uint32_t view;			/* REPLY with such flags */
 
 	/* Either, by the command. */
 	uint64_t msr_value;

@@ -36,7 +36,8 @@ struct scry_vm;
 	X(INVLPG,     "invlpg",    "INVLPG executed") \
 	X(SYSCALL,    "syscall",   "SYSCALL or SYSENTER executed") \
 	X(INTERRUPT,  "int",       "exception or interrupt about to be delivered") \
-	X(STEP,       "step",      "instruction executed")
+	X(STEP,       "step",      "instruction executed") \
+	X(MEMORY,     "mem",       "memory accessed that a view traps")
 
 enum scry_event_kind {
 #define SCRY_EVENT_ENUM(NAME, name, text) SCRY_EVENT_##NAME,
@@ -61,9 +62,10 @@ enum scry_interrupt_type {
 	SCRY_INTERRUPT_NMI,
 };
 
-/* Directions, as bits of a filter; 0 = both. */
-#define SCRY_READ  1u	/* IN; SGDT, SIDT, SLDT, STR */
-#define SCRY_WRITE 2u	/* OUT; LGDT, LIDT, LLDT, LTR */
+/* Accesses, as bits of a filter; 0 = all. */
+#define SCRY_READ  1u	/* also: IN; SGDT, SIDT, SLDT, STR */
+#define SCRY_WRITE 2u	/* also: OUT; LGDT, LIDT, LLDT, LTR */
+#define SCRY_EXEC  4u	/* instruction fetch */
 
 /*
  * What to be told of.  The filter is evaluated beside the vCPU, so that what
@@ -114,6 +116,12 @@ struct scry_subscription {
 			uint64_t first, last;
 			uint64_t count;	/* only each count-th instruction; 0 = each */
 		} step;
+		struct {		/* SCRY_EVENT_MEMORY: of what a view traps (view.h) */
+			uint32_t access;	/* SCRY_READ, SCRY_WRITE, SCRY_EXEC */
+			uint32_t use_range;	/* 1 = only accesses that touch first to last */
+			uint64_t first, last;	/* guest-physical addresses */
+			uint64_t views;	/* bit n = in view n; 0 = all */
+		} memory;
 		uint64_t reserved_filter[24];
 	};
 };
@@ -138,6 +146,8 @@ struct scry_event {
 	uint64_t cr3;
 	uint32_t insn_len;	/* bytes of the instruction */
 	uint32_t cpl;		/* current privilege level, 0 to 3 */
+	uint32_t view;		/* that the vCPU is in */
+	uint32_t reserved;
 	union {
 		struct {
 			uint32_t cr;
@@ -197,6 +207,14 @@ struct scry_event {
 		struct {
 			uint32_t sysenter;	/* 1 = SYSENTER, 0 = SYSCALL */
 		} syscall;
+		struct {
+			uint64_t gva;	/* of the access; of the page walker: that it translates */
+			uint64_t gpa;	/* in the guest's eyes: before a remap */
+			uint32_t access;	/* SCRY_READ, SCRY_WRITE, SCRY_EXEC: see below */
+			uint32_t size;	/* bytes, in this page; 0 = not known */
+			uint32_t walk;	/* 1 = the page walker's, of a table's entry at gpa */
+			uint32_t reserved;
+		} memory;
 	};
 };
 
@@ -222,6 +240,18 @@ struct scry_event {
  * exception or interrupt has been delivered, with rip at its handler.  Each
  * repetition of a REP is one.  The vCPUs of such a subscription execute one
  * instruction at a time as long as it lasts, whether the filter matches or not.
+ */
+
+/*
+ * SCRY_EVENT_MEMORY comes before the access, with rip at its instruction.
+ * SCRY_CONTINUE: this access takes place; the next to the same page is an event
+ * again.  An access that crosses into another trapped page is an event for each.
+ * An instruction that reads and then writes is two (if both are trapped), but for
+ * one with LOCK, and XCHG, which is one with both bits of access.  One that
+ * makes several accesses, FXSAVE or PUSHA say, can be an event for each.  The page
+ * walker reads; that it may set accessed and dirty bits is not told apart.  While
+ * the processor delivers an exception or interrupt (insn_len = 0 then) the answer
+ * is always taken for SCRY_CONTINUE.
  */
 
 /*
@@ -267,11 +297,27 @@ struct scry_exception {
 struct scry_reply {
 	size_t sz;			/* sizeof(struct scry_reply) */
 	enum scry_action action;
-	uint32_t reserved;
+	uint32_t flags;			/* SCRY_REPLY_... */
 	uint64_t set;			/* registers to write first (SCRY_REG_BIT()) */
 	const struct scry_regs *regs;	/* their values; may be NULL if set is 0 */
 	struct scry_exception exception;	/* SCRY_INJECT */
+	uint32_t view;			/* SCRY_REPLY_VIEW, SCRY_REPLY_STEP */
+	uint32_t reserved;
 };
+
+/*
+ * Before the action the vCPU goes to `view`.  With SCRY_CONTINUE it then executes
+ * what it finds there at its rip, which is an event again if it is trapped there,
+ * too.
+ */
+#define SCRY_REPLY_VIEW 1u
+
+/*
+ * The same, for one instruction: when that is complete, or raises an exception,
+ * the vCPU is back in the view it was in, with no event and no interrupt between.
+ * SCRY_CONTINUE only.
+ */
+#define SCRY_REPLY_STEP 2u
 
 /*
  * Answer an event and let its vCPU go on; any thread.  Registers in `set` are

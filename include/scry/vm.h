@@ -115,7 +115,9 @@ int scry_memory_map(struct scry_vm *vm, struct scry_region *regions, size_t max)
 	X(EVENT_INVLPG,     "event-invlpg",     "event: INVLPG") \
 	X(EVENT_SYSCALL,    "event-syscall",    "event: SYSCALL or SYSENTER") \
 	X(EVENT_INTERRUPT,  "event-interrupt",  "event: exception or interrupt delivered") \
-	X(EVENT_STEP,       "event-step",       "event: instruction executed (single-step)")
+	X(EVENT_STEP,       "event-step",       "event: instruction executed (single-step)") \
+	X(EVENT_MEMORY,     "event-memory",     "event: memory read, written or executed") \
+	X(VIEWS,            "views",            "several memory views, with traps and remaps")
 
 enum scry_cap {
 #define SCRY_CAP_ENUM(NAME, name, text) SCRY_CAP_##NAME,

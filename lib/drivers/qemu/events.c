@@ -33,9 +33,11 @@ int qemu_unsubscribe(struct scry_vm *vm, int subscription)
 				  NULL);
 }
 
+#define ALL_ACCESSES (SCRY_READ | SCRY_WRITE | SCRY_EXEC)
+
 static bool is_sane(const struct scry_event *e)
 {
-	if (e->kind >= SCRY_EVENT_COUNT || e->cpl > 3 || e->insn_len > 15)
+	if (e->kind >= SCRY_EVENT_COUNT || e->cpl > 3 || e->insn_len > 15 || e->view >= SCRY_VIEWS)
 		return false;
 	switch (e->kind) {
 	case SCRY_EVENT_CR_WRITE:
@@ -48,6 +50,8 @@ static bool is_sane(const struct scry_event *e)
 		return e->interrupt.type <= SCRY_INTERRUPT_NMI;
 	case SCRY_EVENT_DESCRIPTOR:
 		return e->desc.table <= SCRY_TABLE_TR;
+	case SCRY_EVENT_MEMORY:
+		return e->memory.access && !(e->memory.access & ~ALL_ACCESSES);
 	default:
 		return true;
 	}
@@ -240,13 +244,15 @@ int qemu_reply(struct scry_vm *vm, const struct scry_event *event, const struct 
 	}
 	slot->action = reply->action;
 	slot->exception = reply->exception;
+	slot->flags = reply->flags;
+	slot->view = reply->view;
 	slot->set = reply->set;
 	if (reply->set)
 		slot->regs = *reply->regs;
 	/* Before the post: the vCPU's next event may follow at once. */
 	atomic_store_explicit(&v->pending, 0, memory_order_release);
 	qemu_slot_post(slot, SCRY_AGENT_OP_REPLY);
-	if (!reply->set) {
+	if (!reply->set && !reply->flags) {
 		v->replied = event->sequence;
 	} else {
 		ret = qemu_slot_await(vm, event->vcpu);

@@ -202,4 +202,9 @@ const struct scry_driver scry_driver_qemu = {
 	.event_wait = qemu_event_wait,
 	.event_fd = qemu_event_fd,
 	.reply = qemu_reply,
+	.view_create = qemu_view_create,
+	.view_destroy = qemu_view_destroy,
+	.view_protect = qemu_view_protect,
+	.view_remap = qemu_view_remap,
+	.view_switch = qemu_view_switch,
 };

@@ -95,6 +95,14 @@ int qemu_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, i
 int qemu_event_fd(struct scry_vm *vm);
 int qemu_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply);
 
+/* views.c */
+int qemu_view_create(struct scry_vm *vm, unsigned like);
+int qemu_view_destroy(struct scry_vm *vm, unsigned view);
+int qemu_view_protect(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t count,
+		      uint32_t access);
+int qemu_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target);
+int qemu_view_switch(struct scry_vm *vm, unsigned vcpu, unsigned view);
+
 /* list.c */
 int qemu_list(scry_list_fn fn, void *opaque);
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_VIEW_H
+#define AGENT_VIEW_H
+
+#include <scry/view.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct vcpu;
+
+/* Is there such a view? */
+bool view_exists(unsigned view);
+
+/* In the vCPU's own thread, outside translated code or about to leave it. */
+void view_enter(struct vcpu *vcpu, unsigned view);
+
+/* A client's struct scry_agent_view; 0, or -1 if it is malformed. */
+int view_request(int fd, const void *message, size_t len);
+
+/* The client is gone: view 0 alone, and nothing in it. */
+void view_reset(void);
+
+#endif
