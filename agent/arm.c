@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "arm.h"
+#include "breakpoint.h"
 #include "event.h"
 #include "step.h"
 #include "vcpu.h"
@@ -9,7 +10,10 @@
 #define RW_REGISTERS 2		/* QEMU_PLUGIN_CB_RW_REGS */
 
 static uint64_t plugin_id;
-static struct filters *armed;	/* changes only while no vCPU is in a block */
+
+/* These change only while no vCPU is in a block. */
+static struct filters *armed;
+static uint32_t watched;	/* the kinds for which instructions are watched */
 
 void arm_init(uint64_t id)
 {
@@ -21,26 +25,33 @@ const struct filters *arm_filters(void)
 	return armed;
 }
 
+static void call_at(struct qemu_insn *insn, struct site site)
+{
+	void *packed;
+
+	_Static_assert(sizeof(site) == sizeof(packed), "travels in a pointer");
+	memcpy(&packed, &site, sizeof(packed));
+	qemu.qemu_plugin_register_vcpu_insn_exec_cb(insn, event_callback, RW_REGISTERS, packed);
+}
+
 static void watch(struct qemu_insn *insn)
 {
-	union {
-		struct site site;
-		void *pointer;
-	} packed;
+	struct site site;
 	uint8_t copy[16];
 	const uint8_t *bytes = copy;
 	size_t len = qemu.qemu_plugin_insn_size(insn);
 
-	_Static_assert(sizeof(struct site) == sizeof(void *), "travels in a pointer");
 	if (len > sizeof(copy))
 		return;
+	if (watched & 1u << SCRY_EVENT_BREAKPOINT &&
+	    breakpoint_possible(qemu.qemu_plugin_insn_vaddr(insn)))
+		call_at(insn, (struct site){ .kind = SCRY_EVENT_BREAKPOINT, .len = (uint8_t)len });
 	if (qemu.plugin_version < 3)	/* gives a pointer, and ignores the rest */
 		bytes = qemu.qemu_plugin_insn_data(insn, copy, len);
 	else
 		qemu.qemu_plugin_insn_data(insn, copy, len);
-	if (site_decode(bytes, len, &packed.site) && armed->kinds & 1u << packed.site.kind)
-		qemu.qemu_plugin_register_vcpu_insn_exec_cb(insn, event_callback, RW_REGISTERS,
-							    packed.pointer);
+	if (site_decode(bytes, len, &site) && watched & 1u << site.kind)
+		call_at(insn, site);
 }
 
 /* A block is being translated. */
@@ -49,26 +60,40 @@ static void translated(uint64_t id, struct qemu_tb *tb)
 	size_t count = qemu.qemu_plugin_tb_n_insns(tb);
 
 	(void)id;
-	if (armed && armed->kinds & 1u << SCRY_EVENT_STEP && count == 1)
+	if (watched & 1u << SCRY_EVENT_STEP && count == 1)
 		qemu.qemu_plugin_register_vcpu_insn_exec_cb(qemu.qemu_plugin_tb_get_insn(tb, 0),
 							    step_callback, RW_REGISTERS, NULL);
-	for (size_t i = 0; armed && i < count; i++)
+	for (size_t i = 0; watched && i < count; i++)
 		watch(qemu.qemu_plugin_tb_get_insn(tb, i));
+}
+
+/* Runs while no vCPU is in a block. */
+static void rewatch(struct qemu_cpu *cpu, bool anew)
+{
+	uint32_t before = watched;
+
+	watched = armed ? armed->kinds & FILTER_SITES : 0;
+	if (breakpoint_any())
+		watched |= 1u << SCRY_EVENT_BREAKPOINT;
+	if (!before != !watched)
+		qemu.qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, watched ? translated : NULL);
+	if (before != watched || anew)
+		qemu.tb_flush(cpu);
+}
+
+void arm_breakpoints(struct qemu_cpu *cpu, bool anew)
+{
+	rewatch(cpu, anew);
 }
 
 /* Runs while no vCPU is in a block. */
 static void apply(struct qemu_cpu *cpu, void *filters)
 {
 	struct filters *new = filters;
-	uint32_t before = armed ? armed->kinds & FILTER_SITES : 0;
-	uint32_t after = new ? new->kinds & FILTER_SITES : 0;
 
 	free(armed);
 	armed = new;
-	if (!before != !after)
-		qemu.qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, after ? translated : NULL);
-	if (before != after)
-		qemu.tb_flush(cpu);
+	rewatch(cpu, false);
 	for (unsigned i = 0; i < vcpu_count; i++)
 		step_arm(&vcpus[i], new);
 }

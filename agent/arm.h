@@ -17,6 +17,12 @@ void arm_init(uint64_t plugin_id);
  */
 void arm(struct filters *filters);
 
+/*
+ * While no vCPU is in a block: the breakpoints have changed; anew = one may be
+ * at an instruction that is translated already.
+ */
+void arm_breakpoints(struct qemu_cpu *cpu, bool anew);
+
 /* The filters in force: for the service thread, and for vCPUs in a block. */
 const struct filters *arm_filters(void);
 

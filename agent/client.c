@@ -5,6 +5,7 @@
 
 #include "area.h"
 #include "arm.h"
+#include "breakpoint.h"
 #include "client.h"
 #include "identity.h"
 #include "memory_map.h"
@@ -107,6 +108,7 @@ void client_detach(void)
 	vcpu_release_all();
 	if (arm_filters())
 		arm(NULL);
+	breakpoint_reset();
 	view_reset();
 	vcpu_wait_released();
 	client_clocks(false);

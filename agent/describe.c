@@ -132,5 +132,7 @@ void describe(struct vcpu *vcpu, struct site site, struct scry_event *event)
 	describe_vcpu(vcpu, event);
 	event->kind = site.kind;
 	event->insn_len = site.len;
+	if (site.kind == SCRY_EVENT_BREAKPOINT)
+		event->breakpoint.number = (uint32_t)vcpu->breakpoint;
 	describe_kind(vcpu->cpu, site, event);
 }

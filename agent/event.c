@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "arm.h"
+#include "breakpoint.h"
 #include "describe.h"
 #include "event.h"
 #include "exception.h"
@@ -52,12 +53,27 @@ static bool may_pass(struct vcpu *vcpu, struct site site, uintptr_t host_pc, uin
 	struct qemu_cpu *cpu = vcpu->cpu;
 	bool next = cpu_hflags(cpu) & HF_INHIBIT_IRQ;
 
-	vcpu->passes = false;
 	restore_state(vcpu, host_pc);
-	next &= cpu_get64(cpu, cpu_layout.eip) == vcpu->rip &&
-		memcmp(&site, &vcpu->passing, sizeof(site)) == 0;
+	next &= cpu_get64(cpu, cpu_layout.eip) == vcpu->rip;
 	cpu_put64(cpu, cpu_layout.eip, eip);
-	return next;
+	/* A breakpoint comes before what else there is about its instruction. */
+	vcpu->passes = next && site.kind == SCRY_EVENT_BREAKPOINT &&
+		       vcpu->passing.kind != SCRY_EVENT_BREAKPOINT;
+	return next && (vcpu->passes || memcmp(&site, &vcpu->passing, sizeof(site)) == 0);
+}
+
+/* Only rip says whether there is a breakpoint, or where the operand is. */
+static bool needs_rip(struct site site)
+{
+	return site.kind == SCRY_EVENT_BREAKPOINT || site.form == SITE_LMSW_MEMORY;
+}
+
+static bool wanted(struct vcpu *vcpu, struct site site)
+{
+	if (site.kind != SCRY_EVENT_BREAKPOINT)
+		return filter_match(arm_filters(), vcpu->cpu, vcpu->index, site);
+	vcpu->breakpoint = breakpoint_find(vcpu);
+	return vcpu->breakpoint;
 }
 
 void event_callback(unsigned index, void *packed)
@@ -77,10 +93,10 @@ void event_callback(unsigned index, void *packed)
 	eip = cpu_get64(cpu, cpu_layout.eip);
 	if (vcpu->passes && may_pass(vcpu, site, host_pc, eip))
 		return;
-	if (site.form == SITE_LMSW_MEMORY)	/* its filter needs rip to find the operand */
+	if (needs_rip(site))
 		restore_state(vcpu, host_pc);
-	if (filter_match(arm_filters(), cpu, index, site))
+	if (wanted(vcpu, site))
 		deliver(vcpu, site, host_pc, eip);
-	else if (site.form == SITE_LMSW_MEMORY)
+	else if (needs_rip(site))
 		cpu_put64(cpu, cpu_layout.eip, eip);
 }

@@ -31,10 +31,11 @@ static bool unchanged(struct vcpu *vcpu, struct site site)
 	uint8_t bytes[16];
 	struct site now;
 
-	return qemu.cpu_memory_rw_debug(vcpu->cpu, code_address(vcpu->cpu), bytes, site.len,
+	return site.kind == SCRY_EVENT_BREAKPOINT ||
+	       (qemu.cpu_memory_rw_debug(vcpu->cpu, code_address(vcpu->cpu), bytes, site.len,
 					false) == 0 &&
 	       site_decode(bytes, site.len, &now) && site_unlock(vcpu->cpu, &now) &&
-	       memcmp(&now, &site, sizeof(now)) == 0;
+	       memcmp(&now, &site, sizeof(now)) == 0);
 }
 
 void execute(struct vcpu *vcpu, struct site site)

@@ -42,6 +42,10 @@ int filter_check(const struct scry_subscription *sub, unsigned vcpu_count, char 
 			 (unsigned)sub->kind);
 		return SCRY_E_UNSUPPORTED;
 	}
+	if (sub->kind == SCRY_EVENT_BREAKPOINT) {
+		snprintf(text, size, "a breakpoint is planted, not subscribed to");
+		return SCRY_E_INVAL;
+	}
 	if (vcpu_count < 64 && sub->vcpus >> vcpu_count) {
 		snprintf(text, size, "the filter names a vCPU beyond the VM's %u", vcpu_count);
 		return SCRY_E_INVAL;

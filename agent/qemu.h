@@ -60,6 +60,8 @@ struct qemu_version {
 					  uint64_t attrs, int prot, int mmu, uint64_t size)) \
 	X(void, raise_exception_ra, (struct qemu_env *, int, uintptr_t host_pc)) \
 	X(int, cpu_memory_rw_debug, (struct qemu_cpu *, uint64_t gva, void *, uint64_t, bool)) \
+	X(uint64_t, x86_cpu_get_phys_page_attrs_debug, (struct qemu_cpu *, uint64_t gva, \
+							uint32_t *attributes)) \
 	X(void, tb_flush, (struct qemu_cpu *)) \
 	X(void, tlb_flush, (struct qemu_cpu *)) \
 	X(bool, bql_locked, (void)) \
@@ -108,6 +110,7 @@ struct qemu_version {
 	X(void, qemu_plugin_register_atexit_cb, (uint64_t id, void (*)(uint64_t, void *), void *)) \
 	X(size_t, qemu_plugin_tb_n_insns, (const struct qemu_tb *)) \
 	X(struct qemu_insn *, qemu_plugin_tb_get_insn, (const struct qemu_tb *, size_t)) \
+	X(uint64_t, qemu_plugin_insn_vaddr, (const struct qemu_insn *)) \
 	X(size_t, qemu_plugin_insn_size, (const struct qemu_insn *)) \
 	X(const void *, qemu_plugin_insn_data, (const struct qemu_insn *, void *, size_t))
 

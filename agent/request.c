@@ -5,6 +5,7 @@
 
 #include "area.h"
 #include "arm.h"
+#include "breakpoint.h"
 #include "client.h"
 #include "memory_map.h"
 #include "message.h"
@@ -209,6 +210,8 @@ int client_request(int fd, const void *message, size_t len)
 		return do_subscribe(fd, message, len);
 	case SCRY_AGENT_VIEW:
 		return view_request(fd, message, len);
+	case SCRY_AGENT_BREAKPOINT:
+		return breakpoint_request(fd, message, len);
 	case SCRY_AGENT_STOP:
 	case SCRY_AGENT_GO:
 	case SCRY_AGENT_CLOCKS:

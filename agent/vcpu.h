@@ -54,6 +54,7 @@ struct vcpu {
 
 	bool passes;			/* the instruction at rip is no event when it comes next */
 	struct site passing;
+	int breakpoint;			/* that it is at */
 
 	/* Memory views. */
 	unsigned view;

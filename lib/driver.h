@@ -84,6 +84,10 @@ struct scry_driver {
 			    uint32_t access);
 	int (*view_remap)(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target);
 	int (*view_switch)(struct scry_vm *vm, unsigned vcpu, unsigned view);
+
+	/* As the public calls. */
+	int (*breakpoint_add)(struct scry_vm *vm, const struct scry_breakpoint *breakpoint);
+	int (*breakpoint_remove)(struct scry_vm *vm, int number);
 };
 
 /* Is there a control register of this number? */

@@ -56,10 +56,12 @@ int scry_subscribe(struct scry_vm *vm, const struct scry_subscription *sub)
 				 "scry_subscription)");
 	if ((unsigned)sub->kind >= SCRY_EVENT_COUNT)
 		return scry_fail(SCRY_E_INVAL, "there is no event kind %d", (int)sub->kind);
-	if (vm->vcpus < 64 && sub->vcpus >> vm->vcpus)
-		return scry_fail(SCRY_E_INVAL, "the subscription names a vCPU that is not there: VM "
-				 "%s has %u, counted from 0", vm->name, vm->vcpus);
-	ret = scry_need(vm, cap_of_event[sub->kind]);
+	if (sub->kind == SCRY_EVENT_BREAKPOINT)
+		return scry_fail(SCRY_E_INVAL, "a breakpoint is planted by scry_breakpoint_add(), not "
+				 "subscribed to");
+	ret = scry_check_vcpus(vm, sub->vcpus);
+	if (!ret)
+		ret = scry_need(vm, cap_of_event[sub->kind]);
 	if (!ret)
 		ret = check_filter(sub);
 	return ret < 0 ? ret : vm->driver->subscribe(vm, sub);

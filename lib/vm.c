@@ -100,6 +100,14 @@ int scry_check_vcpu(const struct scry_vm *vm, unsigned vcpu)
 			 vm->name, vm->vcpus);
 }
 
+int scry_check_vcpus(const struct scry_vm *vm, uint64_t vcpus)
+{
+	if (vm->vcpus >= 64 || !(vcpus >> vm->vcpus))
+		return 0;
+	return scry_fail(SCRY_E_INVAL, "0x%llx names a vCPU that is not there: VM %s has %u, counted "
+			 "from 0", (unsigned long long)vcpus, vm->name, vm->vcpus);
+}
+
 int scry_info(struct scry_vm *vm, struct scry_info *info)
 {
 	size_t size = info ? info->sz : 0;

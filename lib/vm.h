@@ -80,6 +80,7 @@ void scry_cap_set(struct scry_vm *vm, enum scry_cap cap, bool supported, const c
 /* 0, or a failure whose sentence says what is missing. */
 int scry_need(const struct scry_vm *vm, enum scry_cap cap);
 int scry_check_vcpu(const struct scry_vm *vm, unsigned vcpu);
+int scry_check_vcpus(const struct scry_vm *vm, uint64_t vcpus);	/* a mask of them */
 
 /* Could scry_write_phys() write all of it? */
 int scry_check_writable(struct scry_vm *vm, uint64_t gpa, size_t len);

@@ -14,13 +14,14 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include <scry/breakpoint.h>
 #include <scry/error.h>
 #include <scry/event.h>
 #include <scry/regs.h>
 #include <scry/vm.h>
 
 #define SCRY_AGENT_MAGIC   0x79726373u	/* "scry" */
-#define SCRY_AGENT_VERSION 7u		/* step it with every change in this file */
+#define SCRY_AGENT_VERSION 8u		/* step it with every change in this file */
 
 #define SCRY_AGENT_CHUNK   65536u	/* most bytes of memory in one message */
 #define SCRY_AGENT_REGIONS 64u		/* most regions in a memory map */
@@ -41,6 +42,7 @@ enum scry_agent_request {
 	SCRY_AGENT_SUBSCRIBE,
 	SCRY_AGENT_UNSUBSCRIBE,
 	SCRY_AGENT_VIEW,
+	SCRY_AGENT_BREAKPOINT,
 };
 
 /* Begins every message. */
@@ -143,6 +145,13 @@ struct scry_agent_view {
 	uint32_t op;			/* enum scry_agent_view_op */
 	uint32_t view;
 	uint64_t gfn, count, argument;
+};
+
+/* The reply is a struct scry_agent_value with the number. */
+struct scry_agent_breakpoint {
+	struct scry_agent_header header;
+	int64_t remove;			/* this number; 0 = add `breakpoint` */
+	struct scry_breakpoint breakpoint;
 };
 
 /*

@@ -37,7 +37,8 @@ struct scry_vm;
 	X(SYSCALL,    "syscall",   "SYSCALL or SYSENTER executed") \
 	X(INTERRUPT,  "int",       "exception or interrupt about to be delivered") \
 	X(STEP,       "step",      "instruction executed") \
-	X(MEMORY,     "mem",       "memory accessed that a view traps")
+	X(MEMORY,     "mem",       "memory accessed that a view traps") \
+	X(BREAKPOINT, "break",     "hidden breakpoint hit (breakpoint.h)")
 
 enum scry_event_kind {
 #define SCRY_EVENT_ENUM(NAME, name, text) SCRY_EVENT_##NAME,
@@ -215,6 +216,9 @@ struct scry_event {
 			uint32_t walk;	/* 1 = the page walker's, of a table's entry at gpa */
 			uint32_t reserved;
 		} memory;
+		struct {
+			uint32_t number;	/* scry_breakpoint_add()'s */
+		} breakpoint;
 	};
 };
 
@@ -252,6 +256,11 @@ struct scry_event {
  * walker reads; that it may set accessed and dirty bits is not told apart.  While
  * the processor delivers an exception or interrupt (insn_len = 0 then) the answer
  * is always taken for SCRY_CONTINUE.
+ */
+
+/*
+ * SCRY_EVENT_BREAKPOINT comes before any other event of its instruction.  One
+ * with REP is an event at least, and one for each repetition at most.
  */
 
 /*

@@ -3,6 +3,7 @@
 #define SCRY_H
 
 /* libscry: look into running virtual machines from the outside, and steer them. */
+#include <scry/breakpoint.h>
 #include <scry/error.h>
 #include <scry/event.h>
 #include <scry/memory.h>

@@ -117,6 +117,7 @@ int scry_memory_map(struct scry_vm *vm, struct scry_region *regions, size_t max)
 	X(EVENT_INTERRUPT,  "event-interrupt",  "event: exception or interrupt delivered") \
 	X(EVENT_STEP,       "event-step",       "event: instruction executed (single-step)") \
 	X(EVENT_MEMORY,     "event-memory",     "event: memory read, written or executed") \
+	X(EVENT_BREAKPOINT, "event-breakpoint", "event: hidden breakpoint hit") \
 	X(VIEWS,            "views",            "several memory views, with traps and remaps")
 
 enum scry_cap {

@@ -207,4 +207,6 @@ const struct scry_driver scry_driver_qemu = {
 	.view_protect = qemu_view_protect,
 	.view_remap = qemu_view_remap,
 	.view_switch = qemu_view_switch,
+	.breakpoint_add = qemu_breakpoint_add,
+	.breakpoint_remove = qemu_breakpoint_remove,
 };

@@ -103,6 +103,10 @@ int qemu_view_protect(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t 
 int qemu_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target);
 int qemu_view_switch(struct scry_vm *vm, unsigned vcpu, unsigned view);
 
+/* breakpoints.c */
+int qemu_breakpoint_add(struct scry_vm *vm, const struct scry_breakpoint *breakpoint);
+int qemu_breakpoint_remove(struct scry_vm *vm, int number);
+
 /* list.c */
 int qemu_list(scry_list_fn fn, void *opaque);
 

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_BREAKPOINT_H
+#define AGENT_BREAKPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct vcpu;
+
+/* Are there any? */
+bool breakpoint_any(void);
+
+/* Can there be one at an instruction at this address, which ends like that of its memory? */
+bool breakpoint_possible(uint64_t address);
+
+/*
+ * The number of the breakpoint at the vCPU's rip, or 0.  The caller has checked
+ * breakpoint_possible().
+ */
+int breakpoint_find(const struct vcpu *vcpu);
+
+/* A client's struct scry_agent_breakpoint; 0, or -1 if it is malformed. */
+int breakpoint_request(int fd, const void *message, size_t len);
+
+/* The client is gone: no breakpoints. */
+void breakpoint_reset(void);
+
+#endif
