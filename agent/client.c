@@ -7,6 +7,7 @@
 #include "arm.h"
 #include "breakpoint.h"
 #include "client.h"
+#include "frame.h"
 #include "identity.h"
 #include "memory_map.h"
 #include "message.h"
@@ -110,6 +111,7 @@ void client_detach(void)
 		arm(NULL);
 	breakpoint_reset();
 	view_reset();
+	frame_reset();
 	vcpu_wait_released();
 	client_clocks(false);
 	area_drop(&client.area);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "frame.h"
 #include "memory_map.h"
 #include "qemu.h"
 
@@ -58,6 +59,7 @@ static bool see_range(qemu_int128 start, qemu_int128 len, struct qemu_region *mr
 {
 	struct scry_agent_region r = { .file = -1 };
 	uint64_t begin = (uint64_t)start, end = (uint64_t)(start + len), skip;
+	int fd;
 
 	if (qemu.memory_region_get_ram_addr(mr) == NO_RAM || qemu.memory_region_is_ram_device(mr))
 		return false;
@@ -69,6 +71,11 @@ static bool see_range(qemu_int128 start, qemu_int128 len, struct qemu_region *mr
 	r.host = (uint64_t)qemu.memory_region_get_ram_ptr(mr) + offset + skip;
 	if (r.host & (PAGE - 1))
 		return false;
+	if (frame_at(r.gpa, &fd)) {
+		r.flags = SCRY_AGENT_REGION_FRAMES;
+		add_region(opaque, &r, fd);
+		return false;
+	}
 	if (!is_writable(r.gpa, (const void *)r.host))
 		r.flags = SCRY_REGION_ROM;
 	else if (is_devices(mr))

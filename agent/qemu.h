@@ -83,6 +83,12 @@ struct qemu_version {
 	X(void *, memory_region_owner, (const struct qemu_region *)) \
 	X(void *, object_dynamic_cast, (void *, const char *type)) \
 	X(bool, memory_region_is_ram_device, (struct qemu_region *)) \
+	X(void, memory_region_init_ram_ptr, (struct qemu_region *, void *owner, const char *name, \
+					     uint64_t size, void *)) \
+	X(struct qemu_region *, get_system_memory, (void)) \
+	X(void, memory_region_add_subregion, (struct qemu_region *, uint64_t at, \
+					      struct qemu_region *)) \
+	X(void, memory_region_del_subregion, (struct qemu_region *, struct qemu_region *)) \
 	X(void, memory_listener_register, (struct qemu_listener *, struct qemu_address_space *)) \
 	X(bool, runstate_is_running, (void)) \
 	X(void, cpu_disable_ticks, (void)) \

@@ -7,6 +7,7 @@
 #include "arm.h"
 #include "breakpoint.h"
 #include "client.h"
+#include "frame.h"
 #include "memory_map.h"
 #include "message.h"
 #include "phys.h"
@@ -176,6 +177,21 @@ static int do_vcpu(int fd, const struct scry_agent_value *request)
 	return answer_value(fd, request->header.type, request->value);
 }
 
+/* value: 0 = create one, else the frame to destroy. */
+static int do_frame(int fd, uint64_t value)
+{
+	uint64_t gfn;
+
+	if (value && !frame_destroy(value))
+		return message_fail(fd, SCRY_AGENT_FRAME, SCRY_E_NOTFOUND,
+				    "there is no such frame of this handle's own");
+	gfn = value ? value : frame_create();
+	if (!gfn)
+		return message_fail(fd, SCRY_AGENT_FRAME, SCRY_E_NOMEM,
+				    "no more frames can be made: destroy some first");
+	return answer_value(fd, SCRY_AGENT_FRAME, gfn);
+}
+
 static int do_value(int fd, const struct scry_agent_value *request, size_t len)
 {
 	if (len != sizeof(*request))
@@ -187,6 +203,8 @@ static int do_value(int fd, const struct scry_agent_value *request, size_t len)
 	case SCRY_AGENT_CLOCKS:
 		client_clocks(request->value);
 		return answer_value(fd, SCRY_AGENT_CLOCKS, request->value);
+	case SCRY_AGENT_FRAME:
+		return do_frame(fd, request->value);
 	default:
 		return do_unsubscribe(fd, request);
 	}
@@ -216,6 +234,7 @@ int client_request(int fd, const void *message, size_t len)
 	case SCRY_AGENT_GO:
 	case SCRY_AGENT_CLOCKS:
 	case SCRY_AGENT_UNSUBSCRIBE:
+	case SCRY_AGENT_FRAME:
 		return do_value(fd, message, len);
 	default:
 		return -1;

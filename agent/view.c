@@ -150,7 +150,7 @@ static bool frames_valid(const struct scry_agent_view *r)
 		return r->count && r->gfn < GFNS && r->count <= GFNS - r->gfn &&
 		       r->argument <= SLAT_TRAPS;
 	case SCRY_AGENT_VIEW_REMAP:
-		return r->gfn < GFNS && r->argument < GFNS;
+		return r->gfn < GFNS && r->argument < GFNS + SCRY_FRAMES;
 	case SCRY_AGENT_VIEW_SWITCH:
 		return r->argument < vcpu_count;
 	case SCRY_AGENT_VIEW_DESTROY:

@@ -84,6 +84,8 @@ struct scry_driver {
 			    uint32_t access);
 	int (*view_remap)(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target);
 	int (*view_switch)(struct scry_vm *vm, unsigned vcpu, unsigned view);
+	int (*frame_create)(struct scry_vm *vm, uint64_t *gfn);
+	int (*frame_destroy)(struct scry_vm *vm, uint64_t gfn);
 
 	/* As the public calls. */
 	int (*breakpoint_add)(struct scry_vm *vm, const struct scry_breakpoint *breakpoint);

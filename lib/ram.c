@@ -20,7 +20,7 @@ static const struct scry_mapped_region *largest_mapped(const struct scry_map *ma
 	for (size_t i = 0; i < map->count; i++) {
 		const struct scry_mapped_region *r = &map->region[i];
 
-		if (r->host && (!best || r->region.size > best->region.size))
+		if (r->host && !r->own && (!best || r->region.size > best->region.size))
 			best = r;
 	}
 	return best;
@@ -142,12 +142,22 @@ void *scry_phys_ptr_slow(struct scry_vm *vm, uint64_t gpa, size_t len)
 	return r->host + offset;
 }
 
+/* How many of the regions are the guest's. */
+static size_t guests(const struct scry_map *map)
+{
+	size_t count = map->count;
+
+	while (count && map->region[count - 1].own)
+		count--;
+	return count;
+}
+
 uint64_t scry_ram_bytes(struct scry_vm *vm)
 {
 	const struct scry_map *map = scry_current_map(vm);
 	uint64_t bytes = 0;
 
-	for (size_t i = 0; i < map->count; i++)
+	for (size_t i = 0; i < guests(map); i++)
 		if (!(map->region[i].region.flags & (SCRY_REGION_ROM | SCRY_REGION_DEVICE)))
 			bytes += map->region[i].region.size;
 	return bytes;
@@ -160,9 +170,9 @@ int scry_memory_map(struct scry_vm *vm, struct scry_region *regions, size_t max)
 
 	if (ret < 0)
 		return ret;
-	for (size_t i = 0; i < map->count && i < max; i++)
+	for (size_t i = 0; i < guests(map) && i < max; i++)
 		regions[i] = map->region[i].region;
-	return (int)map->count;
+	return (int)guests(map);
 }
 
 int scry_max_gfn(struct scry_vm *vm, uint64_t *gfn)
@@ -173,9 +183,9 @@ int scry_max_gfn(struct scry_vm *vm, uint64_t *gfn)
 
 	if (ret < 0)
 		return ret;
-	if (!map->count)
+	if (!guests(map))
 		return scry_fail(SCRY_E_ADDRESS, "VM %s has no memory", vm->name);
-	last = &map->region[map->count - 1].region;
+	last = &map->region[guests(map) - 1].region;
 	*gfn = (last->gpa + last->size - 1) >> 12;
 	return 0;
 }

@@ -80,11 +80,25 @@ int scry_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t ta
 
 	if (!ret)
 		ret = check_frames(gfn, 1);
-	if (!ret)
+	if (!ret && target - GFNS >= SCRY_FRAMES)
 		ret = check_frames(target, 1);
 	if (!ret && target != gfn)
 		ret = check_target(vm, target);
 	return ret < 0 ? ret : vm->driver->view_remap(vm, view, gfn, target);
+}
+
+int scry_frame_create(struct scry_vm *vm, uint64_t *gfn)
+{
+	int ret = scry_need(vm, SCRY_CAP_VIEWS);
+
+	return ret < 0 ? ret : vm->driver->frame_create(vm, gfn);
+}
+
+int scry_frame_destroy(struct scry_vm *vm, uint64_t gfn)
+{
+	int ret = scry_need(vm, SCRY_CAP_VIEWS);
+
+	return ret < 0 ? ret : vm->driver->frame_destroy(vm, gfn);
 }
 
 int scry_view_switch(struct scry_vm *vm, unsigned vcpu, unsigned view)

@@ -22,6 +22,7 @@ struct scry_mapped_region {
 	struct scry_region region;
 	unsigned char *host;	/* in this process, or NULL */
 	uint64_t vmm_host;	/* in the VMM's process, or 0 */
+	bool own;		/* the handle's own frames (view.h), not the guest's: come last */
 };
 
 /*

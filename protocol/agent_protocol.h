@@ -43,6 +43,7 @@ enum scry_agent_request {
 	SCRY_AGENT_UNSUBSCRIBE,
 	SCRY_AGENT_VIEW,
 	SCRY_AGENT_BREAKPOINT,
+	SCRY_AGENT_FRAME,
 };
 
 /* Begins every message. */
@@ -100,9 +101,12 @@ struct scry_agent_region {
 	uint64_t gpa, size;
 	uint64_t host;		/* address in QEMU's process */
 	int32_t file;		/* index of the file passed along, -1 = none */
-	uint32_t flags;		/* SCRY_REGION_ROM, SCRY_REGION_DEVICE */
+	uint32_t flags;		/* SCRY_REGION_ROM, SCRY_REGION_DEVICE; or _FRAMES below */
 	uint64_t file_offset;
 };
+
+/* scry_agent_region.flags: memory of the client's own (scry_frame_create()), not the guest's. */
+#define SCRY_AGENT_REGION_FRAMES 0x80000000u
 
 struct scry_agent_map {
 	struct scry_agent_header header;
@@ -120,7 +124,10 @@ struct scry_agent_memory {
 	uint8_t data[];
 };
 
-/* STOP, GO (value = vCPU), CLOCKS, UNSUBSCRIBE (value = number); SUBSCRIBE's reply. */
+/*
+ * STOP, GO (value = vCPU), CLOCKS, UNSUBSCRIBE (value = number); SUBSCRIBE's reply.
+ * FRAME: value = a frame to destroy, 0 = create one; the reply's value is the frame.
+ */
 struct scry_agent_value {
 	struct scry_agent_header header;
 	uint64_t value;

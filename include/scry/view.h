@@ -55,6 +55,20 @@ int scry_view_protect(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t 
  */
 int scry_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target);
 
+/* Frames of its own that a handle can have. */
+#define SCRY_FRAMES 1024
+
+/*
+ * A frame of the handle's own, zeroed: memory that the guest does not have, beyond
+ * any address that its processor can form, so that it sees it only where a view
+ * has it stand in another's place (`target` above).  Read and written at gfn << 12
+ * like the guest's; no part of its memory map.  It ends with the handle, or by
+ * scry_frame_destroy(), before which no view is to show it any more.
+ * SCRY_E_NOMEM when there are too many; SCRY_E_NOTFOUND if it is not the handle's.
+ */
+int scry_frame_create(struct scry_vm *vm, uint64_t *gfn);
+int scry_frame_destroy(struct scry_vm *vm, uint64_t gfn);
+
 /* Put a vCPU into a view.  In an event's reply: see struct scry_reply. */
 int scry_view_switch(struct scry_vm *vm, unsigned vcpu, unsigned view);
 

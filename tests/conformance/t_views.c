@@ -255,6 +255,48 @@ static int hidden(struct ctx *c)
 	return 0;
 }
 
+/* The same with a page of our own, which the guest has no address for. */
+static int own_frame(struct ctx *c)
+{
+	uint64_t from = c->probe.patch_inline, frame = 0, max_before, max_after, value = 1;
+	struct scry_region before[64], after[64];
+	int view = new_view(c, 0), regions = scry_memory_map(c->vm, before, 64);
+	struct probe_op result;
+	uint8_t page[PAGE];
+
+	DO(view);
+	OK(c, scry_max_gfn(c->vm, &max_before));
+	OK(c, scry_frame_create(c->vm, &frame));
+	OK(c, scry_read_phys(c->vm, frame << 12, &value, 8));
+	CHECK(c, value == 0, "a new frame holds %#llx", (ull)value);
+	OK(c, scry_max_gfn(c->vm, &max_after));
+	CHECK(c, max_after == max_before && scry_memory_map(c->vm, after, 64) == regions &&
+	      !memcmp(before, after, (size_t)regions * sizeof(before[0])),
+	      "the frame is in the guest's memory map");
+	OK(c, scry_read_phys(c->vm, from, page, PAGE));
+	OK(c, scry_write_phys(c->vm, frame << 12, page, PAGE));
+	OK(c, scry_view_remap(c->vm, (unsigned)view, from >> 12, frame));
+	OK(c, scry_view_switch(c->vm, 0, (unsigned)view));
+	for (uint32_t i = 2; i < 10; i++) {
+		OK(c, scry_write_phys(c->vm, (frame << 12) + c->probe.patch_imm, &i, 4));
+		DO(guest_do(c, 0, OP(EXEC, .arg = from), &result));
+		CHECK(c, result.out[0] == i, "the frame's code gave %llu, not %u", (ull)result.out[0], i);
+	}
+	OK(c, scry_view_remap(c->vm, (unsigned)view, from >> 12, from >> 12));
+	DO(guest_do(c, 0, OP(EXEC, .arg = from), &result));
+	CHECK(c, result.out[0] == 1, "the guest's code gave %llu", (ull)result.out[0]);
+	OK(c, scry_frame_destroy(c->vm, frame));
+	REFUSED(c, scry_frame_destroy(c->vm, frame), SCRY_E_NOTFOUND);
+	REFUSED(c, scry_frame_destroy(c->vm, from >> 12), SCRY_E_NOTFOUND);
+	REFUSED(c, scry_view_remap(c->vm, 0, from >> 12, (UINT64_C(1) << 40) + SCRY_FRAMES),
+		SCRY_E_INVAL);
+	for (unsigned i = 0; i < SCRY_FRAMES; i++)
+		OK(c, scry_frame_create(c->vm, &frame));
+	OK(c, scry_write_phys(c->vm, frame << 12, page, PAGE));
+	REFUSED(c, scry_frame_create(c->vm, &frame), SCRY_E_NOMEM);
+	return 0;
+}
+
 /* A copy has what its model has, and from then on they are two. */
 static int copied(struct ctx *c)
 {
@@ -304,6 +346,7 @@ const struct test tests_views[] = {
 	{ "view-step", stepped, NEEDS },
 	{ "view-step-fetch", stepped_fetch, NEEDS },
 	{ "view-hidden", hidden, NEEDS },
+	{ "view-own-frame", own_frame, NEEDS },
 	{ "view-copy", copied, NEEDS },
 	{ "view-many", many, NEEDS },
 	{ 0 }

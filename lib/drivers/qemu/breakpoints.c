@@ -9,13 +9,10 @@ static int request(struct scry_vm *vm, const struct scry_agent_breakpoint *break
 	struct qemu_call call = { .request = breakpoint, .request_len = sizeof(*breakpoint),
 				  .reply = &reply, .reply_min = sizeof(reply),
 				  .reply_max = sizeof(reply) };
-	ssize_t ret = qemu_request(qemu_of(vm), &call);
+	int ret = qemu_exchange(qemu_of(vm), &call);
 
-	if (ret < 0)
-		return (int)ret;
-	qemu_close_fds(&call);
-	*number = reply.value;
-	return 0;
+	*number = ret < 0 ? 0 : reply.value;
+	return ret;
 }
 
 int qemu_breakpoint_add(struct scry_vm *vm, const struct scry_breakpoint *breakpoint)

@@ -82,6 +82,7 @@ static int publish(struct qemu_vm *q, const struct scry_agent_map *map,
 		regions[i].region.gpa = r->gpa;
 		regions[i].region.size = r->size;
 		regions[i].region.flags = r->flags & (SCRY_REGION_ROM | SCRY_REGION_DEVICE);
+		regions[i].own = r->flags & SCRY_AGENT_REGION_FRAMES;
 		regions[i].vmm_host = r->host;
 		if (r->file >= 0)
 			regions[i].host = map_region(q, call->fds[r->file], r);

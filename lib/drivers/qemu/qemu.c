@@ -207,6 +207,8 @@ const struct scry_driver scry_driver_qemu = {
 	.view_protect = qemu_view_protect,
 	.view_remap = qemu_view_remap,
 	.view_switch = qemu_view_switch,
+	.frame_create = qemu_frame_create,
+	.frame_destroy = qemu_frame_destroy,
 	.breakpoint_add = qemu_breakpoint_add,
 	.breakpoint_remove = qemu_breakpoint_remove,
 };

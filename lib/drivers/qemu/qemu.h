@@ -102,6 +102,8 @@ int qemu_view_protect(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t 
 		      uint32_t access);
 int qemu_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target);
 int qemu_view_switch(struct scry_vm *vm, unsigned vcpu, unsigned view);
+int qemu_frame_create(struct scry_vm *vm, uint64_t *gfn);
+int qemu_frame_destroy(struct scry_vm *vm, uint64_t gfn);
 
 /* breakpoints.c */
 int qemu_breakpoint_add(struct scry_vm *vm, const struct scry_breakpoint *breakpoint);

@@ -7,15 +7,12 @@ static int request(struct scry_vm *vm, struct scry_agent_view view, uint64_t *va
 	struct scry_agent_value reply;
 	struct qemu_call call = { .request = &view, .request_len = sizeof(view), .reply = &reply,
 				  .reply_min = sizeof(reply), .reply_max = sizeof(reply) };
-	ssize_t ret;
+	int ret;
 
 	view.header.type = SCRY_AGENT_VIEW;
-	ret = qemu_request(qemu_of(vm), &call);
-	if (ret < 0)
-		return (int)ret;
-	qemu_close_fds(&call);
-	*value = reply.value;
-	return 0;
+	ret = qemu_exchange(qemu_of(vm), &call);
+	*value = ret < 0 ? 0 : reply.value;
+	return ret;
 }
 
 static int change(struct scry_vm *vm, struct scry_agent_view view)
@@ -55,6 +52,16 @@ int qemu_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t ta
 {
 	return change(vm, (struct scry_agent_view){ .op = SCRY_AGENT_VIEW_REMAP, .view = view,
 						    .gfn = gfn, .argument = target });
+}
+
+int qemu_frame_create(struct scry_vm *vm, uint64_t *gfn)
+{
+	return qemu_request_value(qemu_of(vm), SCRY_AGENT_FRAME, 0, gfn);
+}
+
+int qemu_frame_destroy(struct scry_vm *vm, uint64_t gfn)
+{
+	return qemu_request_value(qemu_of(vm), SCRY_AGENT_FRAME, gfn, NULL);
 }
 
 int qemu_view_switch(struct scry_vm *vm, unsigned vcpu, unsigned view)
