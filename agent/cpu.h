@@ -40,6 +40,7 @@ int cpu_layout_init(void);
 
 #define EFLAGS_ARITHMETIC 0x8d5u	/* O S Z A P C */
 #define EFLAGS_TF         0x100u
+#define EFLAGS_IF         0x200u
 #define EFLAGS_DF         0x400u
 #define EFLAGS_RF         0x10000u
 #define EFLAGS_VM         0x20000u

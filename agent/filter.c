@@ -220,3 +220,22 @@ bool filter_match_memory(const struct filters *filters, unsigned vcpu, unsigned 
 			return true;
 	return false;
 }
+
+bool filter_match_shutdown(const struct filters *filters, unsigned vcpu,
+			   enum scry_shutdown_type type)
+{
+	const struct scry_subscription *sub;
+	unsigned i = 0;
+
+	while ((sub = next_of(filters, vcpu, SCRY_EVENT_SHUTDOWN, &i)))
+		if (!sub->shutdown.types || sub->shutdown.types >> type & 1)
+			return true;
+	return false;
+}
+
+bool filter_match_kind(const struct filters *filters, unsigned vcpu, enum scry_event_kind kind)
+{
+	unsigned i = 0;
+
+	return next_of(filters, vcpu, kind, &i);
+}

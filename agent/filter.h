@@ -20,7 +20,9 @@ struct filters {
 };
 
 /* The kinds for which instructions are watched, which is arranged as they are translated. */
-#define FILTER_SITES (~(1u << SCRY_EVENT_INTERRUPT | 1u << SCRY_EVENT_MEMORY))
+#define FILTER_SITES \
+	(~(1u << SCRY_EVENT_INTERRUPT | 1u << SCRY_EVENT_MEMORY | 1u << SCRY_EVENT_SHUTDOWN | \
+	   1u << SCRY_EVENT_START))
 
 /* 0, or SCRY_E_... with a sentence in text. */
 int filter_check(const struct scry_subscription *sub, unsigned vcpu_count, char *text,
@@ -42,6 +44,13 @@ bool filter_steps(const struct filters *filters, unsigned vcpu, bool *blocks);
 /* Is there one for this access, which the view traps? */
 bool filter_match_memory(const struct filters *filters, unsigned vcpu, unsigned view,
 			 const struct trap *trap);
+
+/* Is there one for this end? */
+bool filter_match_shutdown(const struct filters *filters, unsigned vcpu,
+			   enum scry_shutdown_type type);
+
+/* Is there one of this kind, which says no more? */
+bool filter_match_kind(const struct filters *filters, unsigned vcpu, enum scry_event_kind kind);
 
 /* Is there one for what this vCPU is about to take?  Its type is as in the event. */
 bool filter_match_interrupt(const struct filters *filters, unsigned vcpu,

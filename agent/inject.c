@@ -5,6 +5,7 @@
 #include "exception.h"
 #include "inject.h"
 #include "interrupt.h"
+#include "power.h"
 
 /* QEMU's request to leave the translated code, which asks for nothing else. */
 #define REQUEST_LEAVE 4
@@ -12,10 +13,6 @@
 /* A message to a local APIC (Intel SDM volume 3, 11.11). */
 #define MESSAGE_ADDRESS 0xfee00000u
 #define MESSAGE_NMI     0x400u
-
-/* Where a reset puts a processor (Intel SDM volume 3, table 10-1). */
-#define RESET_IP      0xfff0u
-#define RESET_CS_BASE 0xffff0000u
 
 bool inject_look(struct vcpu *vcpu)
 {
@@ -50,20 +47,11 @@ static void send_message(struct vcpu *vcpu, uint32_t data)
 	qemu.bql_unlock();
 }
 
-/*
- * A processor that the guest has not started stands, halted, at the reset vector,
- * where no HLT can have left it.
- */
-static bool waits_for_start(const struct qemu_cpu *cpu)
-{
-	return cpu_get32(cpu, cpu_layout.halted) && cpu_get64(cpu, cpu_layout.eip) == RESET_IP &&
-	       cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base) == RESET_CS_BASE;
-}
-
 int inject(struct vcpu *vcpu, uint32_t type, const struct scry_exception *exception, char *text,
 	   size_t size)
 {
-	if (waits_for_start(vcpu->cpu)) {
+	/* No HLT can have halted it there. */
+	if (cpu_get32(vcpu->cpu, cpu_layout.halted) && power_waits_for_start(vcpu)) {
 		snprintf(text, size, "the guest has not started vCPU %u, which takes nothing but a "
 			 "start-up message (SIPI): wait until it has", vcpu->index);
 		return SCRY_E_STATE;

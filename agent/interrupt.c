@@ -110,7 +110,10 @@ static void end_dropped(struct vcpu *vcpu, const struct delivery *d)
 /* What QEMU was about to do; if it raises an exception on the way this does not return. */
 static void deliver(struct vcpu *vcpu, const struct delivery *d)
 {
+	vcpu->delivers = true;
+	vcpu->delivers_at = cpu_get64(vcpu->cpu, cpu_layout.eip);
 	original(vcpu->cpu, d->vector, d->is_int, d->error, d->next_eip, d->is_hw);
+	vcpu->delivers = false;
 	vcpu->delivered = true;
 }
 

@@ -4,9 +4,13 @@
 #include "look.h"
 #include "memory_event.h"
 #include "pass.h"
+#include "power.h"
 
 /* A request to leave the translated code that no x86 machine makes: CPU_INTERRUPT_TGT_EXT_0. */
 #define REQUEST_LOOK 8u
+
+/* The message that starts a processor: CPU_INTERRUPT_SIPI. */
+#define REQUEST_START 0x800u
 
 static bool (*original)(struct qemu_cpu *cpu, int request);
 
@@ -29,6 +33,18 @@ void look_soon(struct vcpu *vcpu)
 		qemu.bql_unlock();
 }
 
+/* Take what interrupt there is. */
+static bool take(struct vcpu *vcpu, int request)
+{
+	bool starts = cpu_get32(vcpu->cpu, cpu_layout.interrupt_request) & REQUEST_START &&
+		      power_waits_for_start(vcpu);
+	bool taken = original(vcpu->cpu, request);
+
+	if (starts && !power_waits_for_start(vcpu))
+		power_started(vcpu);
+	return taken;
+}
+
 /* In the vCPU's thread, between blocks, with QEMU's big lock held: is there an interrupt to take? */
 static bool hook(struct qemu_cpu *cpu, int request)
 {
@@ -38,13 +54,14 @@ static bool hook(struct qemu_cpu *cpu, int request)
 		return original(cpu, request);
 	if (cpu_get32(cpu, cpu_layout.interrupt_request) & REQUEST_LOOK) {
 		set_request(cpu, false);
+		power_look(vcpu);
 		pass_look(vcpu);
 		if (memory_event_look(vcpu))
 			return true;
 	}
 	if (inject_look(vcpu))
 		return true;
-	return original(cpu, request);
+	return take(vcpu, request);
 }
 
 int look_init(void)

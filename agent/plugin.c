@@ -10,6 +10,7 @@
 #include "interrupt.h"
 #include "listener.h"
 #include "look.h"
+#include "power.h"
 #include "refuse.h"
 #include "restore.h"
 #include "service.h"
@@ -66,7 +67,7 @@ int qemu_plugin_install(uint64_t id, const struct plugin_info *info, int argc, c
 		return refuse("it needs qemu-system-x86_64, this QEMU emulates %s", info->target_name);
 	if (image_init() < 0 || qemu_init() < 0 || cpu_layout_init() < 0 || check_mode(info) < 0 ||
 	    identity_init(argc, argv) < 0 || guard_init() < 0 || interrupt_init() < 0 ||
-	    step_init() < 0 || look_init() < 0 || access_init() < 0)
+	    step_init() < 0 || look_init() < 0 || access_init() < 0 || power_init() < 0)
 		return -1;
 	arm_init(id);
 	restore_init(id);

@@ -91,6 +91,8 @@ struct qemu_version {
 	X(void, memory_region_del_subregion, (struct qemu_region *, struct qemu_region *)) \
 	X(void, memory_listener_register, (struct qemu_listener *, struct qemu_address_space *)) \
 	X(bool, runstate_is_running, (void)) \
+	X(void, qemu_system_reset_request, (int cause)) \
+	X(void, qemu_system_shutdown_request, (int cause)) \
 	X(void, cpu_disable_ticks, (void)) \
 	X(void, cpu_enable_ticks, (void)) \
 	X(const char *, qemu_get_vm_name, (void)) \

@@ -41,6 +41,14 @@ struct vcpu {
 	bool raises;			/* the next exception is of our making: no event */
 	uint64_t sequence;		/* events delivered to this client */
 
+	bool delivers;			/* an exception or interrupt, at delivers_at */
+	uint64_t delivers_at;
+	struct {
+		bool asks;		/* for what the client has yet to be told of */
+		bool halted;
+		enum scry_shutdown_type type;
+	} power;
+
 	bool interrupted;		/* by what can have another vector: see divert() */
 	_Atomic bool injects;		/* takes `injection` before its next instruction */
 	struct scry_exception injection;

@@ -38,7 +38,9 @@ struct scry_vm;
 	X(INTERRUPT,  "int",       "exception or interrupt about to be delivered") \
 	X(STEP,       "step",      "instruction executed") \
 	X(MEMORY,     "mem",       "memory accessed that a view traps") \
-	X(BREAKPOINT, "break",     "hidden breakpoint hit (breakpoint.h)")
+	X(BREAKPOINT, "break",     "hidden breakpoint hit (breakpoint.h)") \
+	X(SHUTDOWN,   "shutdown",  "machine about to be reset or switched off by the guest") \
+	X(START,      "start",     "processor started by another")
 
 enum scry_event_kind {
 #define SCRY_EVENT_ENUM(NAME, name, text) SCRY_EVENT_##NAME,
@@ -61,6 +63,13 @@ enum scry_interrupt_type {
 	SCRY_INTERRUPT_SOFTWARE,	/* INT n, INT3, INTO */
 	SCRY_INTERRUPT_HARDWARE,	/* from an interrupt controller */
 	SCRY_INTERRUPT_NMI,
+};
+
+/* How a guest ends, as bits of a filter 1u << SCRY_SHUTDOWN_... */
+enum scry_shutdown_type {
+	SCRY_SHUTDOWN_RESET,		/* by a device: keyboard controller, port 0xcf9, ACPI */
+	SCRY_SHUTDOWN_OFF,		/* by ACPI */
+	SCRY_SHUTDOWN_TRIPLE_FAULT,	/* an exception that cannot be delivered */
 };
 
 /* Accesses, as bits of a filter; 0 = all. */
@@ -123,6 +132,9 @@ struct scry_subscription {
 			uint64_t first, last;	/* guest-physical addresses */
 			uint64_t views;	/* bit n = in view n; 0 = all */
 		} memory;
+		struct {		/* SCRY_EVENT_SHUTDOWN */
+			uint32_t types;	/* bits by enum scry_shutdown_type; 0 = all */
+		} shutdown;
 		uint64_t reserved_filter[24];
 	};
 };
@@ -219,6 +231,12 @@ struct scry_event {
 		struct {
 			uint32_t number;	/* scry_breakpoint_add()'s */
 		} breakpoint;
+		struct {
+			uint32_t type;		/* enum scry_shutdown_type */
+		} shutdown;
+		struct {
+			uint64_t gpa;		/* of its first instruction */
+		} start;
 	};
 };
 
@@ -261,6 +279,17 @@ struct scry_event {
 /*
  * SCRY_EVENT_BREAKPOINT comes before any other event of its instruction.  One
  * with REP is an event at least, and one for each repetition at most.
+ */
+
+/*
+ * SCRY_EVENT_SHUTDOWN comes before it takes place, with rip behind the instruction
+ * that caused it; of a triple fault at the instruction.  With SCRY_CONTINUE it
+ * does; any other answer drops it, and the guest goes on; but after a triple fault
+ * the processor does nothing any more until an NMI or INIT (Intel SDM volume 3,
+ * 6.15).  What the host does to the machine is no event.
+ * SCRY_EVENT_START comes before the first instruction of a processor that INIT had
+ * stopped and a start-up message (SIPI) starts.  SCRY_SKIP is taken for
+ * SCRY_CONTINUE.
  */
 
 /*

@@ -118,6 +118,8 @@ int scry_memory_map(struct scry_vm *vm, struct scry_region *regions, size_t max)
 	X(EVENT_STEP,       "event-step",       "event: instruction executed (single-step)") \
 	X(EVENT_MEMORY,     "event-memory",     "event: memory read, written or executed") \
 	X(EVENT_BREAKPOINT, "event-breakpoint", "event: hidden breakpoint hit") \
+	X(EVENT_SHUTDOWN,   "event-shutdown",   "event: machine reset or switched off, triple fault") \
+	X(EVENT_START,      "event-start",      "event: processor started") \
 	X(VIEWS,            "views",            "several memory views, with traps and remaps")
 
 enum scry_cap {

@@ -50,6 +50,8 @@ static bool is_sane(const struct scry_event *e)
 		return e->interrupt.type <= SCRY_INTERRUPT_NMI;
 	case SCRY_EVENT_DESCRIPTOR:
 		return e->desc.table <= SCRY_TABLE_TR;
+	case SCRY_EVENT_SHUTDOWN:
+		return e->shutdown.type <= SCRY_SHUTDOWN_TRIPLE_FAULT;
 	case SCRY_EVENT_MEMORY:
 		return e->memory.access && !(e->memory.access & ~ALL_ACCESSES);
 	default:

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_POWER_H
+#define AGENT_POWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vcpu;
+
+/* How a guest ends or begins: requests to reset or switch off, processors started.  0, or refuse(). */
+int power_init(void);
+
+/* Between blocks, with QEMU's big lock held: tell of what the vCPU asked for, and do it if so answered. */
+void power_look(struct vcpu *vcpu);
+
+/* Does it wait for its start-up message, at the reset vector? */
+bool power_waits_for_start(const struct vcpu *vcpu);
+
+/* Between blocks, with the lock held: it did, and its message has come. */
+void power_started(struct vcpu *vcpu);
+
+#endif
