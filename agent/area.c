@@ -40,7 +40,8 @@ static int open_files(struct area *area)
 	area->client_bell = ends[1];
 	area->fd = memfd_create("scry-agent", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	/* Rung once, so that the client's first poll does not wait for what came before it. */
-	if (send(area->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 || area->fd < 0 || ftruncate(area->fd, (off_t)area->size) < 0)
+	if (send(area->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 || area->fd < 0 ||
+	    ftruncate(area->fd, (off_t)area->size) < 0)
 		return -1;
 	return fcntl(area->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }

@@ -16,6 +16,7 @@
 
 static struct {
 	pid_t pid;		/* 0 = none is attached */
+	int socket;		/* the service's to close */
 	bool clocks_stopped;
 	struct area area;
 } client = { .area = { .fd = -1, .bell = -1, .client_bell = -1 } };
@@ -70,7 +71,7 @@ int client_welcome(int fd)
 	return message_send(fd, &welcome, sizeof(welcome), NULL, 0);
 }
 
-int client_attach(int fd, char *text, size_t size)
+int client_attach(int fd, uint32_t reply_timeout_ms, char *text, size_t size)
 {
 	struct scry_agent_welcome welcome;
 
@@ -88,16 +89,29 @@ int client_attach(int fd, char *text, size_t size)
 		return SCRY_E_NOMEM;
 	}
 	client.pid = peer_pid(fd);
+	client.socket = fd;
 	for (unsigned i = 0; i < vcpu_count; i++) {
 		vcpus[i].sequence = 0;
 		slot_attach(&vcpus[i].slot, client.area.shared, area_slot(&client.area, i),
-			    client.area.bell);
+			    client.area.bell, reply_timeout_ms);
 	}
 	fill_welcome(&welcome);
 	/* If it is gone already the hang-up will say so. */
 	message_send(fd, &welcome, sizeof(welcome), (int[]){ client.area.fd, client.area.client_bell }, 2);
 	area_close_client_bell(&client.area);
 	return 0;
+}
+
+void client_give_up(unsigned vcpu)
+{
+	uint32_t none = 0;
+
+	if (!atomic_compare_exchange_strong(&client.area.shared->late, &none, vcpu + 1))
+		return;
+	fprintf(stderr, "scry-agent: process %d does not reply to an event of vCPU %u: the VM goes on "
+		"without it\n", (int)client.pid, vcpu);
+	/* As if it had hung up: the service thread sees that. */
+	shutdown(client.socket, SHUT_RDWR);
 }
 
 void client_detach(void)

@@ -15,7 +15,13 @@ void client_init(void);
 int client_welcome(int fd);
 
 /* Make fd's peer the client.  0, or SCRY_E_... with a sentence in text. */
-int client_attach(int fd, char *text, size_t size);
+int client_attach(int fd, uint32_t reply_timeout_ms, char *text, size_t size);
+
+/*
+ * The thread of that vCPU, which has waited too long for the client: let the
+ * service thread hang up.
+ */
+void client_give_up(unsigned vcpu);
 
 /* It has hung up: take everything back that it asked for. */
 void client_detach(void);

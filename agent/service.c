@@ -127,7 +127,8 @@ static void serve_pending(struct pollfd *p)
 			client_welcome(p->fd);
 		} else {
 			if (!status)
-				status = client_attach(p->fd, text, sizeof(text));
+				status = client_attach(p->fd, request.hello.reply_timeout_ms, text,
+						       sizeof(text));
 			if (!status) {
 				service.poll[CLIENT].fd = p->fd;
 				p->fd = -1;

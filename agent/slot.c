@@ -10,11 +10,12 @@
 #define TICK_COMMANDS 64
 
 void slot_attach(struct slot *slot, struct scry_agent_shared *shared,
-		 struct scry_agent_slot *mem, int bell)
+		 struct scry_agent_slot *mem, int bell, uint32_t reply_timeout_ms)
 {
 	slot->shared = shared;
 	slot->mem = mem;
 	slot->bell = bell;
+	slot->patience_ns = (uint64_t)reply_timeout_ms * 1000000u;
 	slot->event_seq = slot->command_seen = 0;
 	slot->waits = false;
 	atomic_store(&slot->want_stop, false);
@@ -70,6 +71,19 @@ static void work(struct slot *slot)
 	slot->ops->work(slot->vcpu);
 }
 
+/* Has the event waited too long?  Time for which the client has the vCPU stopped does not count. */
+static bool is_overdue(struct slot *slot)
+{
+	uint64_t now;
+
+	if (!slot->patience_ns || !slot->waits)
+		return false;
+	now = scry_now_ns();
+	if (!slot->deadline_ns || atomic_load(&slot->want_stop))
+		slot->deadline_ns = now + slot->patience_ns;
+	return now > slot->deadline_ns;
+}
+
 /* Sleep until there is a command, or no reason to stay, doing the VMM's work meanwhile. */
 static void sleep_long(struct slot *slot)
 {
@@ -82,8 +96,11 @@ static void sleep_long(struct slot *slot)
 		    !has_work(slot))
 			scry_futex_wait(&mem->command, slot->command_seen, TICK_MS);
 		atomic_store(&mem->vcpu_sleeps, 0);
-		if (!has_command(slot))
-			work(slot);
+		if (has_command(slot))
+			break;
+		work(slot);
+		if (is_overdue(slot))
+			slot->ops->overdue(slot->vcpu);
 	}
 }
 
@@ -208,6 +225,7 @@ void slot_event(struct slot *slot, const struct scry_event *event)
 		return;
 	reject_stray(slot);
 	slot->waits = true;
+	slot->deadline_ns = 0;
 	put_event(mem, event);
 	atomic_store_explicit(&mem->stopped, 1, memory_order_release);
 	atomic_store(&mem->event_seq, ++slot->event_seq);	/* seq_cst: before looking at sleep */

@@ -34,6 +34,8 @@ struct slot_ops {
 	void (*rest)(void *vcpu);
 	/* Do the VMM's own work for this vCPU; after rest(). */
 	void (*work)(void *vcpu);
+	/* The client has not replied in time: be rid of it soon; after rest(). */
+	void (*overdue)(void *vcpu);
 };
 
 struct slot {
@@ -44,10 +46,12 @@ struct slot {
 	struct scry_agent_slot *mem;
 	int bell;			/* a socket */
 	bool spins;			/* for a while before it sleeps */
+	uint64_t patience_ns;		/* longest wait for a reply; 0 = for ever */
 
 	/* The vCPU's own. */
 	_Alignas(64) uint32_t event_seq, command_seen;
 	bool waits;			/* for the reply to an event */
+	uint64_t deadline_ns;		/* of this event; 0 = not yet looked at the clock */
 	unsigned commands;		/* carried out since the VMM's work was done */
 
 	/* Other threads write these, then call slot_poke(). */
@@ -56,9 +60,12 @@ struct slot {
 	_Atomic bool has_work;		/* ops->work() should be called soon */
 };
 
-/* Make the slot ready for a client, who has mapped shared and mem. */
+/*
+ * Make the slot ready for a client, who has mapped shared and mem, and will reply
+ * within that time (0 = whenever).
+ */
 void slot_attach(struct slot *slot, struct scry_agent_shared *shared,
-		 struct scry_agent_slot *mem, int bell);
+		 struct scry_agent_slot *mem, int bell, uint32_t reply_timeout_ms);
 
 /* Deliver the event, and serve commands until it is answered. */
 void slot_event(struct slot *slot, const struct scry_event *event);

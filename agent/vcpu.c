@@ -2,6 +2,7 @@
 #include <semaphore.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "command.h"
 #include "refuse.h"
 #include "vcpu.h"
@@ -21,7 +22,15 @@ static void work(void *vcpu)
 	qemu.bql_unlock();
 }
 
-static const struct slot_ops ops = { .command = command_run, .rest = rest, .work = work };
+static void overdue(void *opaque)
+{
+	struct vcpu *vcpu = opaque;
+
+	client_give_up(vcpu->index);
+}
+
+static const struct slot_ops ops = { .command = command_run, .rest = rest, .work = work,
+				     .overdue = overdue };
 
 int vcpu_find_all(void)
 {

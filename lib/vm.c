@@ -8,10 +8,18 @@
 #include "vm.h"
 
 #define DEFAULT_TIMEOUT_MS 5000
+#define DEFAULT_REPLY_TIMEOUT_MS 60000
 
 const char *scry_version(void)
 {
 	return SCRY_VERSION;
+}
+
+static uint32_t reply_timeout(const struct scry_open_opts *opts)
+{
+	if (!opts || !opts->reply_timeout_ms)
+		return DEFAULT_REPLY_TIMEOUT_MS;
+	return opts->reply_timeout_ms < 0 ? 0 : (uint32_t)opts->reply_timeout_ms;
 }
 
 static struct scry_vm *vm_new(const struct scry_driver *driver, const struct scry_open_opts *opts)
@@ -22,6 +30,7 @@ static struct scry_vm *vm_new(const struct scry_driver *driver, const struct scr
 		return NULL;
 	vm->driver = driver;
 	vm->timeout_ms = opts && opts->timeout_ms > 0 ? opts->timeout_ms : DEFAULT_TIMEOUT_MS;
+	vm->reply_timeout_ms = reply_timeout(opts);
 	pthread_mutex_init(&vm->map_lock, NULL);
 	pthread_mutex_init(&vm->pause_lock, NULL);
 	return vm;

@@ -49,6 +49,7 @@ struct scry_vm {
 	char hypervisor[96];
 	enum scry_ram_access ram_access;
 	int timeout_ms;			/* from the caller's options, never 0 */
+	uint32_t reply_timeout_ms;	/* the same; 0 = for ever */
 
 	pthread_mutex_t map_lock;	/* publishing a map */
 

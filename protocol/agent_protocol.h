@@ -67,7 +67,7 @@ struct scry_agent_hello {
 	struct scry_agent_header header;
 	uint32_t magic, version;
 	uint32_t purpose;	/* enum scry_agent_purpose */
-	uint32_t reserved;
+	uint32_t reply_timeout_ms;	/* ATTACH: longest wait for a reply, 0 = for ever */
 	char build[32];		/* scry's version, for the sentence when `version` differs */
 };
 
@@ -187,6 +187,8 @@ struct scry_agent_shared {
 	_Alignas(64) struct scry_agent_life life;
 	_Alignas(64) _Atomic uint32_t sleep;	/* client writes: enum scry_agent_sleep */
 	_Alignas(64) _Atomic uint32_t bell;	/* futex */
+	/* vCPU + 1 whose event had no reply in time, for which the agent has hung up; or 0. */
+	_Alignas(64) _Atomic uint32_t late;
 };
 
 /* What a client may ask of a vCPU that is stopped. */

@@ -16,6 +16,10 @@ struct scry_open_opts {
 	size_t sz;		/* sizeof(struct scry_open_opts) */
 	int timeout_ms;		/* longest wait for the hypervisor's answer to any
 				 * one request; 0 = 5000 */
+	int reply_timeout_ms;	/* longest that a vCPU waits for the reply to its event,
+				 * time in which it is paused not counted: then the VM goes
+				 * on as if this client had died, and every call is
+				 * SCRY_E_GONE; 0 = 60000, -1 = for ever */
 };
 
 /*

@@ -274,6 +274,37 @@ static int closed(struct ctx *c)
 	return 0;
 }
 
+/* No reply in time: the guest goes on as if the client had died, and the client is told. */
+static int too_long(struct ctx *c)
+{
+	const struct scry_open_opts opts = { .sz = sizeof(opts), .reply_timeout_ms = 300 };
+	struct probe_op op = OP(CPUID), result;
+	struct scry_event e;
+	struct probe_vcpu block;
+
+	DO(guest_do(c, 0, op, &result));
+	world_close(c);
+	OK(c, scry_open(&c->vm, c->uri, &opts));
+	DO(hold_event(c, &op, 1, 1000, &e));
+	OK(c, scry_vcpu_pause(c->vm, 0));
+	sleep_ms(600);			/* which does not count */
+	OK(c, scry_vcpu_resume(c->vm, 0));
+	OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
+	DO(pump_one(c, &e));
+	sleep_ms(1000);
+	REFUSED(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE), SCRY_E_GONE);
+	CHECK(c, strstr(scry_errmsg(), "within 300 ms"), "the sentence is: %s", scry_errmsg());
+	REFUSED(c, scry_event_wait(c->vm, &e, 1, 0), SCRY_E_GONE);
+
+	world_close(c);
+	DO(world_open(c));
+	DO(guest_wait(c, 0));
+	DO(guest_block(c, 0, &block));
+	CHECK(c, block.op[0].count == 1000 && !memcmp(block.op[0].out, result.out, 32),
+	      "the guest's CPUID gave %#llx", (ull)block.op[0].out[0]);
+	return 0;
+}
+
 #define CPUID_AND(cap) { SCRY_CAP_EVENT_CPUID, SCRY_CAP_##cap }
 
 const struct test tests_held[] = {
@@ -288,5 +319,6 @@ const struct test tests_held[] = {
 	{ "held-memory", memory, CPUID_AND(PHYS_WRITE) },
 	{ "held-unsubscribe", unsubscribed, { SCRY_CAP_EVENT_CPUID } },
 	{ "held-close", closed, { SCRY_CAP_EVENT_CPUID } },
+	{ "held-too-long", too_long, CPUID_AND(VCPU_PAUSE) },
 	{ 0 }
 };

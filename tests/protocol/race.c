@@ -120,7 +120,8 @@ static void nothing(void *vcpu)
 	(void)vcpu;
 }
 
-static const struct slot_ops ops = { .command = on_command, .rest = nothing, .work = nothing };
+static const struct slot_ops ops = { .command = on_command, .rest = nothing, .work = nothing,
+				     .overdue = nothing };
 
 static void raise_event(struct guest *g)
 {
@@ -345,7 +346,7 @@ static void start_guests(struct round *r, unsigned *seed)
 		g->slot.ops = &ops;
 		g->slot.vcpu = g;
 		g->slot.spins = rand_r(seed) % 2;
-		slot_attach(&g->slot, q->shared, mem, r->endpoint.bell[0]);
+		slot_attach(&g->slot, q->shared, mem, r->endpoint.bell[0], 0);
 		g->sequence = q->vcpu[i].seen = r->client.seen[i] = first;
 		g->slot.event_seq = g->slot.command_seen = (uint32_t)first;
 		atomic_store(&mem->event_seq, (uint32_t)first);

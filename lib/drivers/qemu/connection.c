@@ -240,14 +240,15 @@ static int check_welcome(struct scry_agent_welcome *w, size_t len, enum scry_age
 	return 0;
 }
 
-int qemu_hello(int fd, enum scry_agent_purpose purpose, struct scry_agent_welcome *welcome,
-	       struct qemu_call *call)
+int qemu_hello(int fd, enum scry_agent_purpose purpose, uint32_t reply_timeout_ms,
+	       struct scry_agent_welcome *welcome, struct qemu_call *call)
 {
 	struct scry_agent_hello hello = {
 		.header.type = SCRY_AGENT_HELLO,
 		.magic = SCRY_AGENT_MAGIC,
 		.version = SCRY_AGENT_VERSION,
 		.purpose = purpose,
+		.reply_timeout_ms = reply_timeout_ms,
 		.build = SCRY_VERSION,
 	};
 	ssize_t ret;

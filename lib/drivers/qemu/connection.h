@@ -46,8 +46,8 @@ ssize_t qemu_call(int fd, struct qemu_call *call);
 void qemu_close_fds(struct qemu_call *call);
 
 /* Introduce ourselves: fills *welcome, checked; the fds are in *call. */
-int qemu_hello(int fd, enum scry_agent_purpose purpose, struct scry_agent_welcome *welcome,
-	       struct qemu_call *call);
+int qemu_hello(int fd, enum scry_agent_purpose purpose, uint32_t reply_timeout_ms,
+	       struct scry_agent_welcome *welcome, struct qemu_call *call);
 
 /* qemu_call() on an open VM's socket, under its lock. */
 struct qemu_vm;

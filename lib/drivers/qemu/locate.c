@@ -20,7 +20,7 @@ int qemu_ask(const char *path, struct scry_agent_welcome *welcome)
 
 	if (fd < 0)
 		return fd;
-	ret = qemu_hello(fd, SCRY_AGENT_ASK, welcome, &call);
+	ret = qemu_hello(fd, SCRY_AGENT_ASK, 0, welcome, &call);
 	if (!ret) {
 		pid_t pid = qemu_peer_pid(fd);
 

@@ -33,10 +33,16 @@ void qemu_end(struct qemu_vm *q, int why)
 int qemu_ended(struct qemu_vm *q)
 {
 	int why = q->ended;
+	uint32_t late;
 
 	/* The kernel sets the bit before it closes the sockets of a process. */
 	if (atomic_load(&q->shared->life.owner) & FUTEX_OWNER_DIED)
 		return scry_fail(SCRY_E_GONE, "VM %s has ended", q->vm->name);
+	late = atomic_load(&q->shared->late);
+	if (late)
+		return scry_fail(SCRY_E_GONE, "VM %s has gone on without this client, which did not "
+				 "reply to an event of vCPU %u within %u ms: open it again",
+				 q->vm->name, late - 1, q->vm->reply_timeout_ms);
 	if (why == SCRY_E_GONE)
 		return scry_fail(SCRY_E_GONE, "the agent of VM %s has hung up: open it again",
 				 q->vm->name);
@@ -76,7 +82,8 @@ static int attach(struct qemu_vm *q)
 {
 	struct scry_agent_welcome welcome;
 	struct qemu_call call;
-	int ret = qemu_hello(q->socket, SCRY_AGENT_ATTACH, &welcome, &call);
+	int ret = qemu_hello(q->socket, SCRY_AGENT_ATTACH, q->vm->reply_timeout_ms, &welcome,
+			     &call);
 
 	if (ret < 0)
 		return ret;

@@ -98,6 +98,8 @@ struct scry_agent_slot *qemu_slot_take(struct scry_vm *vm, unsigned vcpu, int *e
 	struct qemu_vcpu *v = &q->vcpu[vcpu];
 
 	pthread_mutex_lock(&v->lock);
+	if (atomic_load_explicit(&q->shared->late, memory_order_relaxed))
+		qemu_end(q, SCRY_E_GONE);
 	if (q->ended)
 		*err = qemu_ended(q);
 	else if (!v->held && !v->pending)
