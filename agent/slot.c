@@ -227,6 +227,8 @@ void slot_event(struct slot *slot, const struct scry_event *event)
 	slot->waits = true;
 	slot->deadline_ns = 0;
 	put_event(mem, event);
+	if (atomic_load_explicit(&slot->shared->times, memory_order_relaxed))
+		mem->event.time_ns = scry_now_ns();
 	atomic_store_explicit(&mem->stopped, 1, memory_order_release);
 	atomic_store(&mem->event_seq, ++slot->event_seq);	/* seq_cst: before looking at sleep */
 	ring(slot);

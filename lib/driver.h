@@ -73,6 +73,7 @@ struct scry_driver {
 	/* As the public calls; timeout_ms -1 = for ever. */
 	int (*event_wait)(struct scry_vm *vm, struct scry_event *events, size_t max,
 			  int timeout_ms);
+	void (*event_times)(struct scry_vm *vm, bool on);
 	int (*event_fd)(struct scry_vm *vm);
 	int (*reply)(struct scry_vm *vm, const struct scry_event *event,
 		     const struct scry_reply *reply);

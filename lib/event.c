@@ -81,6 +81,12 @@ int scry_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, i
 	return vm->driver->event_wait(vm, events, max, timeout_ms);
 }
 
+int scry_event_times(struct scry_vm *vm, int on)
+{
+	vm->driver->event_times(vm, on);
+	return 0;
+}
+
 int scry_event_fd(struct scry_vm *vm)
 {
 	return vm->driver->event_fd(vm);

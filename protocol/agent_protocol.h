@@ -21,7 +21,7 @@
 #include <scry/vm.h>
 
 #define SCRY_AGENT_MAGIC   0x79726373u	/* "scry" */
-#define SCRY_AGENT_VERSION 8u		/* step it with every change in this file */
+#define SCRY_AGENT_VERSION 9u		/* step it with every change in this file */
 
 #define SCRY_AGENT_CHUNK   65536u	/* most bytes of memory in one message */
 #define SCRY_AGENT_REGIONS 64u		/* most regions in a memory map */
@@ -186,6 +186,7 @@ enum scry_agent_sleep {
 struct scry_agent_shared {
 	_Alignas(64) struct scry_agent_life life;
 	_Alignas(64) _Atomic uint32_t sleep;	/* client writes: enum scry_agent_sleep */
+	_Atomic uint32_t times;		/* client writes: 1 = put time_ns into events */
 	_Alignas(64) _Atomic uint32_t bell;	/* futex */
 	/* vCPU + 1 whose event had no reply in time, for which the agent has hung up; or 0. */
 	_Alignas(64) _Atomic uint32_t late;

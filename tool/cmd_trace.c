@@ -7,25 +7,27 @@
 
 #include "command.h"
 #include "eventexpr.h"
-#include "eventprint.h"
 #include "parse.h"
 #include "stop.h"
 #include "target.h"
 #include "trace.h"
 
-enum { KEY_FOR = KEY_FIRST_OWN, KEY_ON_CHANGE };
+enum { KEY_FOR = KEY_FIRST_OWN, KEY_ON_CHANGE, KEY_REGS, KEY_STAT };
 
 /* Add what one event expression asks for. */
 static void add_event(struct args *args, struct trace *t, const char *text)
 {
 	struct scry_subscription subs[2];
-	int n = parse_event(text, subs);
+	bool is_breakpoint = parse_breakpoint(text, &t->breakpoints[t->breakpoint_count]);
+	int n = is_breakpoint ? 0 : parse_event(text, subs);
 
-	if (!n)
+	if (!n && !is_breakpoint)
 		usage_error(args, "'%s' is no event: use cr3, msr:lstar:w, cpuid, io:0x3f8 or another "
 			    "that scry trace --help lists", text);
-	if (t->sub_count + (size_t)n > TRACE_SUBS)
+	if (t->sub_count + (size_t)n > TRACE_SUBS ||
+	    t->breakpoint_count + is_breakpoint >= TRACE_SUBS)
 		usage_error(args, "these are too many events: at most %d", TRACE_SUBS);
+	t->breakpoint_count += is_breakpoint;
 	for (int i = 0; i < n; i++)
 		t->subs[t->sub_count++] = subs[i];
 }
@@ -46,6 +48,8 @@ static void narrow(struct trace *t, uint64_t vcpus, bool on_change)
 		if (t->subs[i].kind == SCRY_EVENT_CR_WRITE)
 			t->subs[i].cr.on_change = on_change;
 	}
+	for (size_t i = 0; i < t->breakpoint_count; i++)
+		t->breakpoints[i].vcpus = vcpus;
 }
 
 static uint64_t count_arg(struct args *args, const char *text)
@@ -82,6 +86,10 @@ static const char *parse(struct args *args, struct trace *t)
 			t->ms = seconds_arg(args, optarg);
 		else if (key == KEY_ON_CHANGE)
 			on_change = true;
+		else if (key == KEY_REGS)
+			t->registers = true;
+		else if (key == KEY_STAT)
+			t->stat = true;
 		else if (key == 'q')
 			t->quiet = true;
 		else
@@ -106,6 +114,7 @@ static int trace(struct args *args)
 		return EXIT_FAILURE;
 	stop_on_signals();
 	ret = trace_run(&t);
+	stat_free(&t.stats);
 	scry_close(t.vm);
 	return ret;
 }
@@ -118,19 +127,24 @@ const struct command cmd_trace = {
 		 "VM's end, and then how many there were. The vCPU waits only until the event\n"
 		 "has been taken. EVENT is one of\n"
 		 EVENT_EXPRESSIONS
-		 "r is reading, w writing; of a CR w is meant, of all else both. MSR is an index\n"
-		 "or a common name (lstar); rdmsr:MSR is msr:MSR:r, wrmsr:MSR is msr:MSR:w.",
+		 "r is reading, w writing, x executing; of a CR w is meant, of all else every one.\n"
+		 "MSR is an index or a common name (lstar); rdmsr:MSR is msr:MSR:r, wrmsr:MSR is\n"
+		 "msr:MSR:w.",
 	.opts = (const struct opt[]){
 		{ KEY_VCPU, "vcpu", "N", "only this vCPU; more than once for several" },
 		{ 'n', "count", "COUNT", "end after so many events" },
 		{ KEY_FOR, "for", "SECONDS", "end after that time" },
 		{ KEY_ON_CHANGE, "on-change", NULL, "CR writes only where the value changes" },
+		{ KEY_REGS, "regs", NULL, "the general registers with each event" },
+		{ KEY_STAT, "stat", NULL, "sum up by kind, vCPU and CR3, with how long vCPUs waited" },
 		{ 'q', "quiet", NULL, "only the summary" },
 		{ KEY_JSON, "json", NULL, "one line of JSON an event, the summary last" },
 		{ 0 },
 	},
 	.example = "scry trace web cr3 cpuid wrmsr:lstar --for 10\n"
 		   "scry trace web io:0x3f8-0x3ff:w cr8:rw hypercall\n"
+		   "scry trace web mem:0x1000000-0x1ffffff:w --stat --quiet --for 5\n"
+		   "scry trace web break:0xffffffff81000000 --regs -n 1\n"
 		   "scry trace web cpuid:0x40000000 --json",
 	.run = trace,
 };

@@ -26,6 +26,16 @@ const char *interrupt_type_name(enum scry_interrupt_type type)
 	return names[type];
 }
 
+const char *shutdown_type_name(enum scry_shutdown_type type)
+{
+	static const char *const names[] = {
+		[SCRY_SHUTDOWN_RESET] = "reset", [SCRY_SHUTDOWN_OFF] = "off",
+		[SCRY_SHUTDOWN_TRIPLE_FAULT] = "triple-fault",
+	};
+
+	return names[type];
+}
+
 static struct scry_subscription subscription(enum scry_event_kind kind)
 {
 	return (struct scry_subscription){ .sz = sizeof(struct scry_subscription), .kind = kind };
@@ -47,23 +57,20 @@ static bool split(const char *text, struct expression *e)
 	}
 }
 
-/* Take r, w or rw off the end, if that is there: its bits, or those for none. */
-static uint32_t take_direction(struct expression *e, uint32_t none)
+/* Take letters of `known` off the end, if these are there: their accesses, or those for none. */
+static uint32_t take_access(struct expression *e, const char *known, uint32_t none)
 {
-	static const struct {
-		const char *word;
-		uint32_t bits;
-	} directions[] = {
-		{ "r", SCRY_READ }, { "w", SCRY_WRITE }, { "rw", SCRY_READ | SCRY_WRITE },
-	};
+	static const char letters[] = "rwx";
+	static const uint32_t bits[] = { SCRY_READ, SCRY_WRITE, SCRY_EXEC };
+	const char *word = e->word[e->count - 1];
+	uint32_t access = 0;
 
-	for (size_t i = 0; i < 3; i++) {
-		if (e->count > 1 && !strcmp(e->word[e->count - 1], directions[i].word)) {
-			e->count--;
-			return directions[i].bits;
-		}
-	}
-	return none;
+	if (e->count < 2 || strspn(word, known) != strlen(word))
+		return none;
+	for (; *word; word++)
+		access |= bits[strchr(letters, *word) - letters];
+	e->count--;
+	return access;
 }
 
 static bool parse_u32(const char *text, uint32_t *value)
@@ -74,6 +81,16 @@ static bool parse_u32(const char *text, uint32_t *value)
 		return false;
 	*value = (uint32_t)number;
 	return true;
+}
+
+/* FIRST-LAST, or one number for both. */
+static bool parse_range(char *text, uint64_t *first, uint64_t *last)
+{
+	char *dash = strchr(text, '-');
+
+	if (dash)
+		*dash = '\0';
+	return parse_u64(text, first) && parse_u64(dash ? dash + 1 : text, last) && *first <= *last;
 }
 
 /* One subscription or two: for reading, for writing, or both, alike but for the kind. */
@@ -119,7 +136,7 @@ static int parse_msrs(struct expression *e, struct scry_subscription subs[2])
 	uint32_t direction = SCRY_READ | SCRY_WRITE;
 
 	if (!strcmp(e->word[0], "msr"))
-		direction = take_direction(e, direction);
+		direction = take_access(e, "rw", direction);
 	else
 		direction = e->word[0][0] == 'r' ? SCRY_READ : SCRY_WRITE;
 	if (e->count > 2 || (e->count == 2 && !parse_msr(e->word[1], &like.msr.index[0])))
@@ -132,7 +149,7 @@ static int parse_msrs(struct expression *e, struct scry_subscription subs[2])
 static int parse_cr(struct expression *e, struct scry_subscription subs[2])
 {
 	struct scry_subscription like = subscription(SCRY_EVENT_CR_WRITE);
-	uint32_t direction = take_direction(e, SCRY_WRITE);
+	uint32_t direction = take_access(e, "rw", SCRY_WRITE);
 
 	if (e->count > 1 || !strchr("02348", e->word[0][2]))
 		return 0;
@@ -144,7 +161,7 @@ static int parse_cr(struct expression *e, struct scry_subscription subs[2])
 static int parse_dr(struct expression *e, struct scry_subscription subs[2])
 {
 	struct scry_subscription like = subscription(SCRY_EVENT_DR_WRITE);
-	uint32_t direction = take_direction(e, SCRY_READ | SCRY_WRITE);
+	uint32_t direction = take_access(e, "rw", SCRY_READ | SCRY_WRITE);
 	char digit = e->word[0][2];
 
 	if (e->count > 1 || (digit && !strchr("012367", digit)))
@@ -160,7 +177,7 @@ static int parse_desc(struct expression *e, struct scry_subscription *sub)
 	static const char *const tables[] = { "gdtr", "idtr", "ldtr", "tr" };
 
 	*sub = subscription(SCRY_EVENT_DESCRIPTOR);
-	sub->desc.access = take_direction(e, 0);
+	sub->desc.access = take_access(e, "rw", 0);
 	for (unsigned i = 0; e->count == 2 && i < 4; i++)
 		if (!strcmp(e->word[1], tables[i]))
 			sub->desc.tables = 1u << i;
@@ -170,18 +187,40 @@ static int parse_desc(struct expression *e, struct scry_subscription *sub)
 /* io[:PORT[-PORT]][:r|w|rw] */
 static int parse_io(struct expression *e, struct scry_subscription *sub)
 {
-	char *dash = e->count > 1 ? strchr(e->word[1], '-') : NULL;
+	uint64_t first, last;
 
 	*sub = subscription(SCRY_EVENT_IO);
-	sub->io.access = take_direction(e, 0);
+	sub->io.access = take_access(e, "rw", 0);
 	if (e->count == 1)
 		return 1;
-	if (dash)
-		*dash = '\0';
+	if (e->count > 2 || !parse_range(e->word[1], &first, &last) || last > 0xffff)
+		return 0;
 	sub->io.use_range = 1;
-	return e->count == 2 && parse_u32(e->word[1], &sub->io.first) &&
-	       parse_u32(dash ? dash + 1 : e->word[1], &sub->io.last) &&
-	       sub->io.first <= sub->io.last && sub->io.last <= 0xffff;
+	sub->io.first = (uint32_t)first;
+	sub->io.last = (uint32_t)last;
+	return 1;
+}
+
+/* mem[:ADDRESS[-ADDRESS]][:rwx] */
+static int parse_mem(struct expression *e, struct scry_subscription *sub)
+{
+	*sub = subscription(SCRY_EVENT_MEMORY);
+	sub->memory.access = take_access(e, "rwx", SCRY_READ | SCRY_WRITE | SCRY_EXEC);
+	sub->memory.last = UINT64_MAX;
+	if (e->count == 1)
+		return 1;
+	sub->memory.use_range = 1;
+	return e->count == 2 && parse_range(e->word[1], &sub->memory.first, &sub->memory.last);
+}
+
+/* shutdown[:TYPE] */
+static int parse_shutdown(const struct expression *e, struct scry_subscription *sub)
+{
+	*sub = subscription(SCRY_EVENT_SHUTDOWN);
+	for (unsigned i = 0; e->count == 2 && i <= SCRY_SHUTDOWN_TRIPLE_FAULT; i++)
+		if (!strcmp(e->word[1], shutdown_type_name(i)))
+			sub->shutdown.types = 1u << i;
+	return e->count == 1 || sub->shutdown.types;
 }
 
 /* int[:VECTOR|TYPE] */
@@ -206,8 +245,6 @@ static int parse_int(struct expression *e, struct scry_subscription *sub)
 /* step[:COUNT|FIRST-LAST][:noint] */
 static int parse_step(struct expression *e, struct scry_subscription *sub)
 {
-	char *dash;
-
 	*sub = subscription(SCRY_EVENT_STEP);
 	if (e->count > 1 && !strcmp(e->word[e->count - 1], "noint")) {
 		sub->step.block_interrupts = 1;
@@ -215,13 +252,10 @@ static int parse_step(struct expression *e, struct scry_subscription *sub)
 	}
 	if (e->count != 2)
 		return e->count == 1;
-	dash = strchr(e->word[1], '-');
-	if (!dash)
+	if (!strchr(e->word[1], '-'))
 		return parse_u64(e->word[1], &sub->step.count) && sub->step.count;
-	*dash = '\0';
 	sub->step.use_range = 1;
-	return parse_u64(e->word[1], &sub->step.first) && parse_u64(dash + 1, &sub->step.last) &&
-	       sub->step.first <= sub->step.last;
+	return parse_range(e->word[1], &sub->step.first, &sub->step.last);
 }
 
 /* Events that need no filter: their names are the library's. */
@@ -229,7 +263,7 @@ static int parse_plain(const struct expression *e, struct scry_subscription *sub
 {
 	static const enum scry_event_kind plain[] = {
 		SCRY_EVENT_INT3, SCRY_EVENT_XSETBV, SCRY_EVENT_HYPERCALL, SCRY_EVENT_HLT,
-		SCRY_EVENT_RDTSC, SCRY_EVENT_INVLPG, SCRY_EVENT_SYSCALL,
+		SCRY_EVENT_RDTSC, SCRY_EVENT_INVLPG, SCRY_EVENT_SYSCALL, SCRY_EVENT_START,
 	};
 
 	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
@@ -264,5 +298,32 @@ int parse_event(const char *text, struct scry_subscription subs[2])
 		return parse_step(&e, &subs[0]);
 	if (!strcmp(name, "io"))
 		return parse_io(&e, &subs[0]);
+	if (!strcmp(name, "mem"))
+		return parse_mem(&e, &subs[0]);
+	if (!strcmp(name, "shutdown"))
+		return parse_shutdown(&e, &subs[0]);
 	return parse_plain(&e, &subs[0]);
+}
+
+bool parse_breakpoint(const char *text, struct scry_breakpoint *breakpoint)
+{
+	struct expression e;
+	char *at;
+
+	*breakpoint = (struct scry_breakpoint){ .sz = sizeof(*breakpoint) };
+	if (!split(text, &e) || strcmp(e.word[0], "break") || e.count < 2)
+		return false;
+	if (e.count == 3) {
+		if (strcmp(e.word[2], "phys"))
+			return false;
+		breakpoint->flags = SCRY_BREAKPOINT_PHYSICAL;
+	}
+	at = strchr(e.word[1], '@');
+	if (at) {
+		*at = '\0';
+		breakpoint->flags |= SCRY_BREAKPOINT_CR3;
+		if (!parse_u64(at + 1, &breakpoint->cr3))
+			return false;
+	}
+	return parse_u64(e.word[1], &breakpoint->address);
 }

@@ -2,6 +2,7 @@
 #ifndef TOOL_EVENTEXPR_H
 #define TOOL_EVENTEXPR_H
 
+#include <scry/breakpoint.h>
 #include <scry/event.h>
 #include <stdbool.h>
 
@@ -16,7 +17,10 @@
 	"  cpuid[:LEAF[.SUBLEAF]]\n" \
 	"  step[:COUNT|FIRST-LAST][:noint]    single-step: each, each COUNTth, or with rip outside;\n" \
 	"                                     noint holds interrupts back\n" \
-	"  xsetbv hypercall hlt rdtsc invlpg syscall int3\n"
+	"  mem[:ADDRESS[-ADDRESS]][:rwx]      guest-physical memory\n" \
+	"  break:ADDRESS[@CR3][:phys]         hidden breakpoint, in all address spaces or one\n" \
+	"  shutdown[:reset|off|triple-fault]  the guest resets the machine or switches it off\n" \
+	"  xsetbv hypercall hlt rdtsc invlpg syscall int3 start\n"
 
 /*
  * What an event expression asks for: one subscription, or two (reading and
@@ -24,7 +28,11 @@
  */
 int parse_event(const char *text, struct scry_subscription subs[2]);
 
-/* "exception", "software", ...: as in an expression. */
+/* Those that are breakpoints. */
+bool parse_breakpoint(const char *text, struct scry_breakpoint *breakpoint);
+
+/* "exception", "reset", ...: as in an expression. */
 const char *interrupt_type_name(enum scry_interrupt_type type);
+const char *shutdown_type_name(enum scry_shutdown_type type);
 
 #endif

@@ -5,61 +5,20 @@
 #include "eventexpr.h"
 #include "eventprint.h"
 #include "msrname.h"
-#include "term.h"
+#include "shown.h"
 
-static const struct {
-	const char *name;
-	enum colour colour;
-} shown[SHOWN_COUNT] = {
-	[SHOWN_CR0] = { "cr0", YELLOW },	[SHOWN_CR2] = { "cr2", YELLOW },
-	[SHOWN_CR3] = { "cr3", CYAN },		[SHOWN_CR4] = { "cr4", YELLOW },
-	[SHOWN_CR8] = { "cr8", YELLOW },	[SHOWN_RDCR] = { "rdcr", BLUE },
-	[SHOWN_CPUID] = { "cpuid", GREEN },	[SHOWN_RDMSR] = { "rdmsr", BLUE },
-	[SHOWN_WRMSR] = { "wrmsr", RED },	[SHOWN_INT3] = { "int3", BOLD },
-	[SHOWN_XSETBV] = { "xsetbv", YELLOW },	[SHOWN_RDDR] = { "rddr", BLUE },
-	[SHOWN_DR] = { "dr", RED },		[SHOWN_DESC] = { "desc", YELLOW },
-	[SHOWN_HYPERCALL] = { "hypercall", BOLD }, [SHOWN_IO] = { "io", GREEN },
-	[SHOWN_HLT] = { "hlt", PLAIN },		[SHOWN_RDTSC] = { "rdtsc", PLAIN },
-	[SHOWN_INVLPG] = { "invlpg", CYAN },	[SHOWN_SYSCALL] = { "syscall", PLAIN },
-	[SHOWN_INT] = { "int", RED },		[SHOWN_STEP] = { "step", PLAIN },
-};
-
-static enum shown_kind shown_cr(uint32_t cr)
+const char *table_name(uint32_t table)
 {
-	switch (cr) {
-	case 0:
-		return SHOWN_CR0;
-	case 2:
-		return SHOWN_CR2;
-	case 3:
-		return SHOWN_CR3;
-	case 4:
-		return SHOWN_CR4;
-	default:
-		return SHOWN_CR8;
-	}
+	static const char *const names[] = { "gdtr", "idtr", "ldtr", "tr" };
+
+	return names[table];
 }
 
-enum shown_kind shown_kind(const struct scry_event *event)
+const char *access_name(uint32_t access)
 {
-	static const enum shown_kind kinds[SCRY_EVENT_COUNT] = {
-		[SCRY_EVENT_CR_READ] = SHOWN_RDCR,	[SCRY_EVENT_CPUID] = SHOWN_CPUID,
-		[SCRY_EVENT_MSR_READ] = SHOWN_RDMSR,	[SCRY_EVENT_MSR_WRITE] = SHOWN_WRMSR,
-		[SCRY_EVENT_INT3] = SHOWN_INT3,		[SCRY_EVENT_XSETBV] = SHOWN_XSETBV,
-		[SCRY_EVENT_DR_READ] = SHOWN_RDDR,	[SCRY_EVENT_DR_WRITE] = SHOWN_DR,
-		[SCRY_EVENT_DESCRIPTOR] = SHOWN_DESC,	[SCRY_EVENT_HYPERCALL] = SHOWN_HYPERCALL,
-		[SCRY_EVENT_IO] = SHOWN_IO,		[SCRY_EVENT_HLT] = SHOWN_HLT,
-		[SCRY_EVENT_RDTSC] = SHOWN_RDTSC,	[SCRY_EVENT_INVLPG] = SHOWN_INVLPG,
-		[SCRY_EVENT_SYSCALL] = SHOWN_SYSCALL,	[SCRY_EVENT_INTERRUPT] = SHOWN_INT,
-		[SCRY_EVENT_STEP] = SHOWN_STEP,
-	};
+	static const char *const names[] = { "", "r", "w", "rw", "x", "rx", "wx", "rwx" };
 
-	return event->kind == SCRY_EVENT_CR_WRITE ? shown_cr(event->cr.cr) : kinds[event->kind];
-}
-
-const char *shown_name(enum shown_kind kind)
-{
-	return shown[kind].name;
+	return names[access & (SCRY_READ | SCRY_WRITE | SCRY_EXEC)];
 }
 
 void event_heading(void)
@@ -68,20 +27,68 @@ void event_heading(void)
 	       "RIP", "CPL", colour(PLAIN));
 }
 
+static void print_change(uint64_t old, uint64_t new)
+{
+	printf("0x%" PRIx64 " -> 0x%" PRIx64, old, new);
+}
+
+static void print_cr_write(const struct scry_event *e)
+{
+	print_change(e->cr.old_value, e->cr.new_value);
+}
+
+static void print_cr_read(const struct scry_event *e)
+{
+	printf("cr%" PRIu32 "  0x%" PRIx64, e->cr.cr, e->cr.old_value);
+}
+
+static void print_dr_read(const struct scry_event *e)
+{
+	printf("dr%" PRIu32 "  0x%" PRIx64, e->dr.dr, e->dr.old_value);
+}
+
+static void print_dr_write(const struct scry_event *e)
+{
+	printf("dr%" PRIu32 "  ", e->dr.dr);
+	print_change(e->dr.old_value, e->dr.new_value);
+}
+
+static void print_xsetbv(const struct scry_event *e)
+{
+	printf("xcr%" PRIu32 "  ", e->xsetbv.index);
+	print_change(e->xsetbv.old_value, e->xsetbv.new_value);
+}
+
+static void print_cpuid(const struct scry_event *e)
+{
+	printf("leaf 0x%" PRIx32 ".%" PRIx32 " -> %08" PRIx32 " %08" PRIx32 " %08" PRIx32
+	       " %08" PRIx32, e->cpuid.leaf, e->cpuid.subleaf, e->cpuid.eax, e->cpuid.ebx,
+	       e->cpuid.ecx, e->cpuid.edx);
+}
+
 static void print_msr(const struct scry_event *e)
 {
 	const char *name = msr_name(e->msr.index);
 
-	printf("0x%" PRIx32 "%s%s", e->msr.index, name[0] ? " " : "", name);
+	printf("0x%" PRIx32 "%s%s  ", e->msr.index, name[0] ? " " : "", name);
 	if (e->msr.faults)
-		printf("  faults");
+		printf("faults");
 	else if (e->kind == SCRY_EVENT_MSR_READ)
-		printf("  0x%" PRIx64, e->msr.old_value);
+		printf("0x%" PRIx64, e->msr.old_value);
 	else
-		printf("  0x%" PRIx64 " -> 0x%" PRIx64, e->msr.old_value, e->msr.new_value);
+		print_change(e->msr.old_value, e->msr.new_value);
 }
 
-static const char *const tables[] = { "gdtr", "idtr", "ldtr", "tr" };
+static void print_descriptor(const struct scry_event *e)
+{
+	printf("%s %s", e->desc.access == SCRY_WRITE ? "load" : "store", table_name(e->desc.table));
+}
+
+static void print_hypercall(const struct scry_event *e)
+{
+	printf("%s  rax 0x%" PRIx64, e->hypercall.vmmcall ? "vmmcall" : "vmcall",
+	       e->gpr[SCRY_REG_RAX]);
+}
 
 static void print_io(const struct scry_event *e)
 {
@@ -95,12 +102,7 @@ static void print_io(const struct scry_event *e)
 		printf("  0x%" PRIx32, e->io.value);
 }
 
-static bool is_page_fault(const struct scry_event *e)
-{
-	return e->interrupt.type == SCRY_INTERRUPT_EXCEPTION && e->interrupt.vector == 14;
-}
-
-static void print_int(const struct scry_event *e)
+static void print_interrupt(const struct scry_event *e)
 {
 	printf("%u %s", e->interrupt.vector, interrupt_type_name(e->interrupt.type));
 	if (e->interrupt.has_error)
@@ -109,161 +111,77 @@ static void print_int(const struct scry_event *e)
 		printf("  cr2 0x%" PRIx64, e->interrupt.cr2);
 }
 
-static void print_details(const struct scry_event *e)
+static void print_invlpg(const struct scry_event *e)
 {
-	switch (e->kind) {
-	case SCRY_EVENT_CR_WRITE:
-		printf("0x%" PRIx64 " -> 0x%" PRIx64, e->cr.old_value, e->cr.new_value);
-		break;
-	case SCRY_EVENT_CR_READ:
-		printf("cr%" PRIu32 "  0x%" PRIx64, e->cr.cr, e->cr.old_value);
-		break;
-	case SCRY_EVENT_DR_READ:
-		printf("dr%" PRIu32 "  0x%" PRIx64, e->dr.dr, e->dr.old_value);
-		break;
-	case SCRY_EVENT_DR_WRITE:
-		printf("dr%" PRIu32 "  0x%" PRIx64 " -> 0x%" PRIx64, e->dr.dr, e->dr.old_value,
-		       e->dr.new_value);
-		break;
-	case SCRY_EVENT_XSETBV:
-		printf("xcr%" PRIu32 "  0x%" PRIx64 " -> 0x%" PRIx64, e->xsetbv.index,
-		       e->xsetbv.old_value, e->xsetbv.new_value);
-		break;
-	case SCRY_EVENT_CPUID:
-		printf("leaf 0x%" PRIx32 ".%" PRIx32 " -> %08" PRIx32 " %08" PRIx32 " %08" PRIx32
-		       " %08" PRIx32, e->cpuid.leaf, e->cpuid.subleaf, e->cpuid.eax, e->cpuid.ebx,
-		       e->cpuid.ecx, e->cpuid.edx);
-		break;
-	case SCRY_EVENT_MSR_READ:
-	case SCRY_EVENT_MSR_WRITE:
-		print_msr(e);
-		break;
-	case SCRY_EVENT_DESCRIPTOR:
-		printf("%s %s", e->desc.access == SCRY_WRITE ? "load" : "store", tables[e->desc.table]);
-		break;
-	case SCRY_EVENT_HYPERCALL:
-		printf("%s  rax 0x%" PRIx64, e->hypercall.vmmcall ? "vmmcall" : "vmcall",
-		       e->gpr[SCRY_REG_RAX]);
-		break;
-	case SCRY_EVENT_IO:
-		print_io(e);
-		break;
-	case SCRY_EVENT_INTERRUPT:
-		print_int(e);
-		break;
-	case SCRY_EVENT_INVLPG:
-		printf("0x%" PRIx64, e->invlpg.gva);
-		break;
-	case SCRY_EVENT_SYSCALL:
-		printf("%s%" PRIu64, e->syscall.sysenter ? "sysenter " : "", e->gpr[SCRY_REG_RAX]);
-		break;
-	default:
-		break;
-	}
+	printf("0x%" PRIx64, e->invlpg.gva);
 }
 
-void event_print(const struct scry_event *e, uint64_t ns)
+static void print_syscall(const struct scry_event *e)
+{
+	printf("%s%" PRIu64, e->syscall.sysenter ? "sysenter " : "", e->gpr[SCRY_REG_RAX]);
+}
+
+static void print_memory(const struct scry_event *e)
+{
+	printf("%-2s 0x%" PRIx64, access_name(e->memory.access), e->memory.gpa);
+	if (e->memory.size)
+		printf(", %" PRIu32 " byte%s", e->memory.size, e->memory.size == 1 ? "" : "s");
+	printf("  %s 0x%" PRIx64, e->memory.walk ? "page walk for" : "at", e->memory.gva);
+}
+
+static void print_breakpoint(const struct scry_event *e)
+{
+	printf("cr3 0x%" PRIx64, e->cr3);
+}
+
+static void print_shutdown(const struct scry_event *e)
+{
+	printf("%s", shutdown_type_name(e->shutdown.type));
+}
+
+static void print_start(const struct scry_event *e)
+{
+	printf("at 0x%" PRIx64, e->start.gpa);
+}
+
+static void (*const print_details[SCRY_EVENT_COUNT])(const struct scry_event *e) = {
+	[SCRY_EVENT_CR_WRITE] = print_cr_write,		[SCRY_EVENT_CPUID] = print_cpuid,
+	[SCRY_EVENT_MSR_READ] = print_msr,		[SCRY_EVENT_MSR_WRITE] = print_msr,
+	[SCRY_EVENT_CR_READ] = print_cr_read,		[SCRY_EVENT_XSETBV] = print_xsetbv,
+	[SCRY_EVENT_DR_READ] = print_dr_read,		[SCRY_EVENT_DR_WRITE] = print_dr_write,
+	[SCRY_EVENT_DESCRIPTOR] = print_descriptor,	[SCRY_EVENT_HYPERCALL] = print_hypercall,
+	[SCRY_EVENT_IO] = print_io,			[SCRY_EVENT_INVLPG] = print_invlpg,
+	[SCRY_EVENT_SYSCALL] = print_syscall,		[SCRY_EVENT_INTERRUPT] = print_interrupt,
+	[SCRY_EVENT_MEMORY] = print_memory,		[SCRY_EVENT_BREAKPOINT] = print_breakpoint,
+	[SCRY_EVENT_SHUTDOWN] = print_shutdown,		[SCRY_EVENT_START] = print_start,
+};
+
+static void print_register(const char *name, uint64_t value, bool last)
+{
+	printf("  %s%-6s%s %016" PRIx64 "%s", colour(CYAN), name, colour(PLAIN), value,
+	       last ? "\n" : "");
+}
+
+/* Five lines below the event's. */
+static void print_registers(const struct scry_event *e)
+{
+	for (enum scry_reg r = SCRY_REG_RAX; r <= SCRY_REG_R15; r++)
+		print_register(scry_reg_name(r), e->gpr[r], r % 4 == 3);
+	print_register("rip", e->rip, false);
+	print_register("rflags", e->rflags, false);
+	print_register("cr3", e->cr3, true);
+}
+
+void event_print(const struct scry_event *e, uint64_t ns, bool registers)
 {
 	enum shown_kind kind = shown_kind(e);
 
 	printf("%5" PRIu64 ".%06" PRIu64 " %4" PRIu32 "  %s%-9s%s  %016" PRIx64 " %3" PRIu32 "  ",
-	       ns / 1000000000, ns / 1000 % 1000000, e->vcpu, colour(shown[kind].colour),
-	       shown[kind].name, colour(PLAIN), e->rip, e->cpl);
-	print_details(e);
+	       ns / 1000000000, ns / 1000 % 1000000, e->vcpu, colour(shown_colour(kind)),
+	       shown_name(kind), colour(PLAIN), e->rip, e->cpl);
+	if (print_details[e->kind])
+		print_details[e->kind](e);
 	putchar('\n');
-}
-
-static void print_json_io(const struct scry_event *e)
-{
-	bool out = e->io.access == SCRY_WRITE;
-
-	printf(", \"direction\": \"%s\", \"port\": \"0x%" PRIx16 "\", \"size\": %u, "
-	       "\"string\": %s", out ? "out" : "in", e->io.port, e->io.size,
-	       e->io.string ? "true" : "false");
-	if (out && !e->io.string)
-		printf(", \"value\": \"0x%" PRIx32 "\"", e->io.value);
-}
-
-static void print_json_int(const struct scry_event *e)
-{
-	printf(", \"vector\": %u, \"type\": \"%s\"", e->interrupt.vector,
-	       interrupt_type_name(e->interrupt.type));
-	if (e->interrupt.has_error)
-		printf(", \"error\": \"0x%" PRIx32 "\"", e->interrupt.error_code);
-	if (is_page_fault(e))
-		printf(", \"cr2\": \"0x%" PRIx64 "\"", e->interrupt.cr2);
-}
-
-static void print_json_details(const struct scry_event *e)
-{
-	switch (e->kind) {
-	case SCRY_EVENT_CR_WRITE:
-		printf(", \"old\": \"0x%" PRIx64 "\", \"new\": \"0x%" PRIx64 "\"", e->cr.old_value,
-		       e->cr.new_value);
-		break;
-	case SCRY_EVENT_CPUID:
-		printf(", \"leaf\": \"0x%" PRIx32 "\", \"subleaf\": \"0x%" PRIx32 "\", "
-		       "\"eax\": \"0x%" PRIx32 "\", \"ebx\": \"0x%" PRIx32 "\", "
-		       "\"ecx\": \"0x%" PRIx32 "\", \"edx\": \"0x%" PRIx32 "\"",
-		       e->cpuid.leaf, e->cpuid.subleaf, e->cpuid.eax, e->cpuid.ebx, e->cpuid.ecx,
-		       e->cpuid.edx);
-		break;
-	case SCRY_EVENT_MSR_READ:
-	case SCRY_EVENT_MSR_WRITE:
-		printf(", \"msr\": \"0x%" PRIx32 "\", \"faults\": %s, \"old\": \"0x%" PRIx64 "\"",
-		       e->msr.index, e->msr.faults ? "true" : "false", e->msr.old_value);
-		if (e->kind == SCRY_EVENT_MSR_WRITE)
-			printf(", \"new\": \"0x%" PRIx64 "\"", e->msr.new_value);
-		break;
-	case SCRY_EVENT_CR_READ:
-		printf(", \"cr\": %" PRIu32 ", \"value\": \"0x%" PRIx64 "\"", e->cr.cr,
-		       e->cr.old_value);
-		break;
-	case SCRY_EVENT_DR_READ:
-		printf(", \"dr\": %" PRIu32 ", \"value\": \"0x%" PRIx64 "\"", e->dr.dr,
-		       e->dr.old_value);
-		break;
-	case SCRY_EVENT_DR_WRITE:
-		printf(", \"dr\": %" PRIu32 ", \"old\": \"0x%" PRIx64 "\", \"new\": \"0x%" PRIx64 "\"",
-		       e->dr.dr, e->dr.old_value, e->dr.new_value);
-		break;
-	case SCRY_EVENT_XSETBV:
-		printf(", \"xcr\": %" PRIu32 ", \"old\": \"0x%" PRIx64 "\", \"new\": \"0x%" PRIx64
-		       "\"", e->xsetbv.index, e->xsetbv.old_value, e->xsetbv.new_value);
-		break;
-	case SCRY_EVENT_DESCRIPTOR:
-		printf(", \"table\": \"%s\", \"access\": \"%s\"", tables[e->desc.table],
-		       e->desc.access == SCRY_WRITE ? "load" : "store");
-		break;
-	case SCRY_EVENT_HYPERCALL:
-		printf(", \"vmmcall\": %s, \"rax\": \"0x%" PRIx64 "\"",
-		       e->hypercall.vmmcall ? "true" : "false", e->gpr[SCRY_REG_RAX]);
-		break;
-	case SCRY_EVENT_IO:
-		print_json_io(e);
-		break;
-	case SCRY_EVENT_INTERRUPT:
-		print_json_int(e);
-		break;
-	case SCRY_EVENT_INVLPG:
-		printf(", \"gva\": \"0x%" PRIx64 "\"", e->invlpg.gva);
-		break;
-	case SCRY_EVENT_SYSCALL:
-		printf(", \"sysenter\": %s, \"rax\": %" PRIu64,
-		       e->syscall.sysenter ? "true" : "false", e->gpr[SCRY_REG_RAX]);
-		break;
-	default:
-		break;
-	}
-}
-
-/* Made of numbers and fixed words only, so that nothing needs escaping; and fast. */
-void event_print_json(const struct scry_event *e, uint64_t ns)
-{
-	printf("{\"time\": %" PRIu64 ".%09" PRIu64 ", \"vcpu\": %" PRIu32 ", \"event\": \"%s\", "
-	       "\"sequence\": %" PRIu64 ", \"rip\": \"0x%" PRIx64 "\", \"cpl\": %" PRIu32
-	       ", \"cr3\": \"0x%" PRIx64 "\"", ns / 1000000000, ns % 1000000000, e->vcpu,
-	       shown_name(shown_kind(e)), e->sequence, e->rip, e->cpl, e->cr3);
-	print_json_details(e);
-	puts("}");
+	if (registers)
+		print_registers(e);
 }

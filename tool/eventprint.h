@@ -3,21 +3,23 @@
 #define TOOL_EVENTPRINT_H
 
 #include <scry/event.h>
+#include <stdbool.h>
 
 /*
- * Kinds of events as they are counted and shown: writing each CR is one of its own.
+ * An event on stdout, ns after the trace began: one line, with its registers a
+ * few more; or one line of JSON.
  */
-enum shown_kind { SHOWN_CR0, SHOWN_CR2, SHOWN_CR3, SHOWN_CR4, SHOWN_CR8, SHOWN_RDCR, SHOWN_CPUID,
-		  SHOWN_RDMSR, SHOWN_WRMSR, SHOWN_INT3, SHOWN_XSETBV, SHOWN_RDDR, SHOWN_DR,
-		  SHOWN_DESC, SHOWN_HYPERCALL, SHOWN_IO, SHOWN_HLT, SHOWN_RDTSC, SHOWN_INVLPG,
-		  SHOWN_SYSCALL, SHOWN_INT, SHOWN_STEP, SHOWN_COUNT };
-
-enum shown_kind shown_kind(const struct scry_event *event);
-const char *shown_name(enum shown_kind kind);
-
-/* One line on stdout; ns is the time since the trace began. */
 void event_heading(void);
-void event_print(const struct scry_event *event, uint64_t ns);
-void event_print_json(const struct scry_event *event, uint64_t ns);
+void event_print(const struct scry_event *event, uint64_t ns, bool registers);
+void event_print_json(const struct scry_event *event, uint64_t ns, bool registers);
+
+static inline bool is_page_fault(const struct scry_event *event)
+{
+	return event->interrupt.type == SCRY_INTERRUPT_EXCEPTION && event->interrupt.vector == 14;
+}
+
+/* "gdtr", "rw": as in an expression. */
+const char *table_name(uint32_t table);
+const char *access_name(uint32_t access);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "eventprint.h"
 #include "message.h"
 #include "output.h"
 #include "stop.h"
@@ -12,14 +13,6 @@
 #define RATE_NS  1000000000u	/* how often the rate line is drawn */
 #define WAIT_MS  50
 #define STDOUT_BUFFER (256 * 1024)
-
-static int subscribe(struct trace *t)
-{
-	for (size_t i = 0; i < t->sub_count; i++)
-		if (scry_subscribe(t->vm, &t->subs[i]) < 0)
-			return fail_lib();
-	return 0;
-}
 
 /* A line that tells how it goes, where nothing else scrolls by. */
 static void show_rate(struct trace *t, uint64_t now)
@@ -39,9 +32,9 @@ static void print_event(const struct trace *t, const struct scry_event *e, uint6
 	if (t->quiet)
 		return;
 	if (t->json)
-		event_print_json(e, now - t->began);
+		event_print_json(e, now - t->began, t->registers);
 	else
-		event_print(e, now - t->began);
+		event_print(e, now - t->began, t->registers);
 }
 
 /* Answer at once, and print when the vCPU is on its way. */
@@ -54,6 +47,8 @@ static int take(struct trace *t, const struct scry_event *events, int n)
 
 		if (ret < 0)
 			return ret;
+		if (t->stat)
+			stat_add(&t->stats, &events[i], now_ns() - events[i].time_ns);
 	}
 	for (int i = 0; i < n && (!t->most || t->total < t->most); i++) {
 		t->total++;
@@ -129,6 +124,10 @@ static void print_summary(const struct trace *t)
 	       colour(BOLD), t->total, seconds, (double)t->total / seconds, colour(PLAIN));
 	if (!t->total)
 		return;
+	if (t->stat) {
+		stat_print(&t->stats, seconds);
+		return;
+	}
 	table = table_new(columns, 4, true);
 	summary_rows(t, seconds, table);
 	table_print(table);
@@ -151,7 +150,12 @@ static void print_summary_json(const struct trace *t)
 			comma = ", ";
 		}
 	}
-	printf("]}}\n");
+	printf("]");
+	if (t->stat) {
+		printf(", ");
+		stat_print_json(&t->stats, seconds);
+	}
+	printf("}}\n");
 }
 
 int trace_run(struct trace *t)
@@ -162,7 +166,7 @@ int trace_run(struct trace *t)
 
 	setvbuf(stdout, NULL, _IOFBF, STDOUT_BUFFER);
 	t->began = t->flushed = t->rate_shown = now_ns();
-	if (subscribe(t))
+	if (trace_arm(t))
 		return EXIT_FAILURE;
 	if (!t->quiet && !t->json)
 		event_heading();

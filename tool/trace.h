@@ -5,7 +5,8 @@
 #include <scry/scry.h>
 #include <stdbool.h>
 
-#include "eventprint.h"
+#include "shown.h"
+#include "tracestat.h"
 
 #define TRACE_SUBS  64
 #define TRACE_VCPUS 64
@@ -15,14 +16,20 @@ struct trace {
 	struct scry_vm *vm;
 	struct scry_subscription subs[TRACE_SUBS];
 	size_t sub_count;
+	struct scry_breakpoint breakpoints[TRACE_SUBS];
+	size_t breakpoint_count;
 	uint64_t most;		/* events to show, 0 = no end */
 	unsigned ms;		/* time to run, 0 = no end */
-	bool quiet, json;
+	bool quiet, json, registers, stat;
 
 	uint64_t began, ended, flushed, rate_shown, rate_total;
 	uint64_t total, count[SHOWN_COUNT][TRACE_VCPUS];
+	struct tracestat stats;		/* with `stat` */
 	const char *why;	/* it ended */
 };
+
+/* Begin to be told of what it asks for: 0, or the exit status. */
+int trace_arm(struct trace *trace);
 
 /* Subscribe, show, and sum up: the exit status. */
 int trace_run(struct trace *trace);

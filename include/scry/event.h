@@ -161,6 +161,7 @@ struct scry_event {
 	uint32_t cpl;		/* current privilege level, 0 to 3 */
 	uint32_t view;		/* that the vCPU is in */
 	uint32_t reserved;
+	uint64_t time_ns;	/* when it came up, by CLOCK_MONOTONIC; 0 without scry_event_times() */
 	union {
 		struct {
 			uint32_t cr;
@@ -390,6 +391,9 @@ int scry_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *
 /* scry_reply() with nothing but an action. */
 int scry_reply_action(struct scry_vm *vm, const struct scry_event *event,
 		      enum scry_action action);
+
+/* From now on tell in each event when it came up (on = 1), or no longer (0). */
+int scry_event_times(struct scry_vm *vm, int on);
 
 /*
  * Wait for events and call fn for each, until it returns non-zero, which is

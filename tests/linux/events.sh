@@ -69,6 +69,36 @@ cr3_is_complete() {
 		events_are 'len(cr3(0)) >= 1000' 'broken == []'
 }
 
+# A function called 1000 times: each call is a hit, and it still does what it did.
+breakpoint_hit() {
+	local cr3
+	touch_page "$1" code && cr3=$(cr3_with "$1") &&
+		trace_begin "$1" "break:$va@$cr3" --regs || return 1
+	same "1000 calls" "$(guest_ask "$1" call)" 42 && trace_end "$1" &&
+		events_are 'count("break") == 1000' "count('break', rip='$va', cpl=3) == 1000" \
+			'all("rsp" in x["regs"] for x in e if x["event"] == "break")'
+}
+
+# The first page that is written, read where it lies.
+memory_read() {
+	touch_page "$1" touch && trace_begin "$1" "mem:$gpa-$gpa:r" "mem:$gpa:w" || return 1
+	same "page" "$(guest_ask "$1" peek)" "scry guest page " && trace_end "$1" &&
+		events_are 'count("mem") >= 1' "count('mem', gpa='$gpa', access='r') >= 1" \
+			"{x['gva'] for x in e if x['event'] == 'mem' and not x['walk']} - {'$va'} == set()"
+}
+
+statistics() {
+	start_aside "$scry" trace --json --quiet --stat "$1" cpuid:0x40000123 || return 1
+	sleep 0.5
+	guest_ask "$1" "cpuids 2000" && end_aside INT 0 && python3 - "$work/aside" <<-'EOF'
+		import json, sys
+		rows = json.loads(open(sys.argv[1]).read())["summary"]["stat"]
+		wait = rows[0]["wait_ns"]
+		assert sum(r["count"] for r in rows) == 2000, rows
+		assert 0 < wait["p50"] <= wait["p90"] <= wait["p99"] <= wait["longest"], rows
+	EOF
+}
+
 vendor_changes() {
 	local own
 	own=$(guest_ask "$1" "cpuid 0") || return 1
@@ -114,6 +144,9 @@ pages_in() {
 event_tests() {
 	test_that "CPUID, MSR and int3 events are as many as the guest made" counts_match "$1"
 	test_that "no CR3 write is missed or doubled" cr3_is_complete "$1"
+	test_that "breakpoint in a process is hit at each call" breakpoint_hit "$1"
+	test_that "a process's page is read under a trap" memory_read "$1"
+	test_that "statistics of a trace" statistics "$1"
 	test_that "CPUID answer changed" vendor_changes "$1"
 	test_that "MSR write denied" write_denied "$1"
 	test_that "injected page faults make a process page in" pages_in "$1"

@@ -59,10 +59,15 @@ vcpu_with() {
 	return 1
 }
 
+# The address space of the process to which touch_page has led.
+cr3_with() {
+	local vcpu
+	vcpu=$(vcpu_with "$1") && scry regs --json --vcpu "$vcpu" "$1" cr3 | pick 'd["cr3"]'
+}
+
 page_by_gva() {
-	local vcpu cr3
-	touch_page "$1" touch && vcpu=$(vcpu_with "$1") || return 1
-	cr3=$(scry regs --json --vcpu "$vcpu" "$1" cr3 | pick 'd["cr3"]') || return 1
+	local cr3
+	touch_page "$1" touch && cr3=$(cr3_with "$1") || return 1
 	same "16 bytes" "$(scry read -V --cr3 "$cr3" --raw "$1" "$va" 16)" "scry guest page " &&
 		same "gpa" "$(scry translate --cr3 "$cr3" --json "$1" "$va" | pick 'd["gpa"]')" "$gpa"
 }

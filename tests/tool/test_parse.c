@@ -95,6 +95,7 @@ static void test_events(void **state)
 		"cpuid:0x100000000", "msr:", "wrmsr:nosuch", "rdmsr:-1", "int:256", "int3:",
 		"cpuids", "wrmsr:0x1:2", "cr9", "cr:r", "cr3:x", "dr5", "dr77", "desc:cs", "io:0x10000",
 		"io:2-1", "io:1:2", "io:-", "io:1-", "hlt:r", "step:0", "step:2-1", "step:1:2", "int:x", "int:1:2", "int:nmi:1", "cpuid:1:r", "io::w", "msr:r:r:r",
+		"mem:2-1", "mem:x-y", "mem:1:2", "mem:1:q", "shutdown:now", "start:0", "break:1",
 	};
 	struct scry_subscription subs[2];
 
@@ -150,8 +151,42 @@ static void test_events(void **state)
 	assert_int_equal(subs[0].step.count, 0);
 	assert_int_equal(parse_event("hypercall", subs), 1);
 	assert_int_equal(subs[0].kind, SCRY_EVENT_HYPERCALL);
+	assert_int_equal(parse_event("mem:0x1000-0x1fff:rx", subs), 1);
+	assert_int_equal(subs[0].kind, SCRY_EVENT_MEMORY);
+	assert_int_equal(subs[0].memory.first, 0x1000);
+	assert_int_equal(subs[0].memory.last, 0x1fff);
+	assert_int_equal(subs[0].memory.access, SCRY_READ | SCRY_EXEC);
+	assert_int_equal(parse_event("mem:w", subs), 1);
+	assert_int_equal(subs[0].memory.use_range, 0);
+	assert_int_equal(subs[0].memory.access, SCRY_WRITE);
+	assert_int_equal(parse_event("shutdown:triple-fault", subs), 1);
+	assert_int_equal(subs[0].shutdown.types, 1 << SCRY_SHUTDOWN_TRIPLE_FAULT);
+	assert_int_equal(parse_event("start", subs), 1);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(parse_event(bad[i], subs), 0);
+}
+
+static void test_breakpoints(void **state)
+{
+	static const char *const bad[] = {
+		"", "break", "break:", "break:x", "break:1:2", "break:1@", "break:@1", "break:1:phys:1",
+		"cr3", "breaks:1",
+	};
+	struct scry_breakpoint b;
+
+	(void)state;
+	assert_true(parse_breakpoint("break:0xffffffff81000000", &b));
+	assert_int_equal(b.sz, sizeof(b));
+	assert_int_equal(b.address, 0xffffffff81000000);
+	assert_int_equal(b.flags, 0);
+	assert_true(parse_breakpoint("break:0x1000@0x6c10000", &b));
+	assert_int_equal(b.cr3, 0x6c10000);
+	assert_int_equal(b.flags, SCRY_BREAKPOINT_CR3);
+	assert_true(parse_breakpoint("break:4096:phys", &b));
+	assert_int_equal(b.address, 4096);
+	assert_int_equal(b.flags, SCRY_BREAKPOINT_PHYSICAL);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(parse_breakpoint(bad[i], &b));
 }
 
 static void test_msrs(void **state)
@@ -227,7 +262,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),	    cmocka_unit_test(test_seconds),
 		cmocka_unit_test(test_hex_bytes),   cmocka_unit_test(test_format_size),
-		cmocka_unit_test(test_events),	    cmocka_unit_test(test_msrs),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_breakpoints),	    cmocka_unit_test(test_msrs),
 		cmocka_unit_test(test_reg_fields),  cmocka_unit_test(test_reg_flags),
 		cmocka_unit_test(test_nearest),
 	};

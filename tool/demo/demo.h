@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "../child.h"
-#include "../eventprint.h"
+#include "../shown.h"
 #include "console.h"
 
 #define DEMO_VCPUS 2

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../eventprint.h"
 #include "../message.h"
 #include "../term.h"
 #include "demo.h"
@@ -16,7 +17,7 @@ static void print_sample(struct demo *d, const struct scry_event *event, struct 
 	(void)reply;
 	if (d->step_events > SAMPLES)
 		return;
-	event_print(event, now_ns() - d->step_began);
+	event_print(event, now_ns() - d->step_began, false);
 	fflush(stdout);
 }
 

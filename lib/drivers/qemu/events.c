@@ -218,6 +218,11 @@ static int make_epoll(struct qemu_vm *q)
 	return fd;
 }
 
+void qemu_event_times(struct scry_vm *vm, bool on)
+{
+	atomic_store(&qemu_of(vm)->shared->times, on);
+}
+
 int qemu_event_fd(struct scry_vm *vm)
 {
 	struct qemu_vm *q = qemu_of(vm);

@@ -207,6 +207,7 @@ const struct scry_driver scry_driver_qemu = {
 	.subscribe = qemu_subscribe,
 	.unsubscribe = qemu_unsubscribe,
 	.event_wait = qemu_event_wait,
+	.event_times = qemu_event_times,
 	.event_fd = qemu_event_fd,
 	.reply = qemu_reply,
 	.view_create = qemu_view_create,

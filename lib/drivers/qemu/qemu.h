@@ -92,6 +92,7 @@ int qemu_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, size_t s
 int qemu_subscribe(struct scry_vm *vm, const struct scry_subscription *sub);
 int qemu_unsubscribe(struct scry_vm *vm, int subscription);
 int qemu_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, int timeout_ms);
+void qemu_event_times(struct scry_vm *vm, bool on);
 int qemu_event_fd(struct scry_vm *vm);
 int qemu_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply);
 
