@@ -178,7 +178,7 @@ bool filter_match_step(const struct filters *filters, unsigned vcpu, uint64_t nt
 	unsigned i = 0;
 
 	while ((sub = next_of(filters, vcpu, SCRY_EVENT_STEP, &i)))
-		if ((!sub->step.count || nth % sub->step.count == 0) &&
+		if (nth >= sub->step.count && (sub->step.count < 2 || nth % sub->step.count == 0) &&
 		    (!sub->step.use_range || rip < sub->step.first || rip > sub->step.last))
 			return true;
 	return false;

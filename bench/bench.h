@@ -26,6 +26,7 @@ struct figure {
 
 struct bench {
 	struct scry_vm *vm;
+	struct scry_vm *bound;	/* another guest, in which only bench/plugin works; or NULL */
 	bool json;
 	double wanted_most, wanted_least;	/* what the ratio must be; 0 = nothing is asked */
 };
@@ -57,6 +58,12 @@ static inline void samples_add(struct samples *s, double value)
 /* Print "scry-bench: ..." and return -1. */
 int bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * What costs `with` more than `without`; -1 if either failed.  Little, but not
+ * negative, where the machine was disturbed: the median leaves it out.
+ */
+double bench_difference(double with, double without);
+
 double bench_now(void);		/* seconds */
 uint64_t bench_random(uint64_t *state);
 
@@ -66,6 +73,10 @@ int bench_read_virt(const struct bench *b, const char *name);
 int bench_copy(const struct bench *b, const char *name);
 int bench_walk(const struct bench *b, const char *name);
 int bench_event(const struct bench *b, const char *name);
+int bench_armed(const struct bench *b, const char *name);
+int bench_memtrap(const struct bench *b, const char *name);
+int bench_view(const struct bench *b, const char *name);
+int bench_breakpoint(const struct bench *b, const char *name);
 
 /* CPU seconds of two shell commands, in turn. */
 int bench_idle(const struct bench *b, const char *with, const char *without);

@@ -49,6 +49,13 @@ double addresses_ns(const struct addresses *a, double start)
 	return (bench_now() - start) * 1e9 / ((double)a->count * a->rounds);
 }
 
+double bench_difference(double with, double without)
+{
+	if (with < 0 || without < 0)
+		return -1;
+	return with > without + 0.1 ? with - without : 0.1;
+}
+
 static int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;

@@ -14,6 +14,8 @@ qemu_versions="7.2 10.0"
 # Tools that look in from outside run under ASan and UBSan.
 scry=$SCRY_ASAN_BUILD/tool/scry
 failures=0
+# QEMU arguments that come before the agent's.
+guest_first=()
 
 ok() { echo "ok $*"; }
 fail() {
@@ -77,7 +79,7 @@ guest_start_private() {
 	exec {guest_in}<>"$work/$name.in"
 	# shellcheck disable=SC2046
 	$(qemu_command "$version") -accel tcg,thread=multi -smp "$smp" -m "$memory" \
-		-plugin "$SCRY_AGENT,name=$name" -nodefaults -display none -no-reboot \
+		"${guest_first[@]}" -plugin "$SCRY_AGENT,name=$name" -nodefaults -display none -no-reboot \
 		-serial stdio "$@" <"$work/$name.in" >"$work/$name.log" 2>&1 &
 	echo $! >"$work/$name.pid"
 	eval "guest_in_$name=$guest_in"
