@@ -4,6 +4,7 @@
 #include "arm.h"
 #include "breakpoint.h"
 #include "event.h"
+#include "pt.h"
 #include "step.h"
 #include "vcpu.h"
 
@@ -14,6 +15,7 @@ static uint64_t plugin_id;
 /* These change only while no vCPU is in a block. */
 static struct filters *armed;
 static uint32_t watched;	/* the kinds for which instructions are watched */
+static bool translates;		/* QEMU calls translated() */
 
 void arm_init(uint64_t id)
 {
@@ -60,6 +62,8 @@ static void translated(uint64_t id, struct qemu_tb *tb)
 	size_t count = qemu.qemu_plugin_tb_n_insns(tb);
 
 	(void)id;
+	if (pt_on())
+		pt_translated(tb);
 	if (watched & 1u << SCRY_EVENT_STEP && count == 1)
 		qemu.qemu_plugin_register_vcpu_insn_exec_cb(qemu.qemu_plugin_tb_get_insn(tb, 0),
 							    step_callback, RW_REGISTERS, NULL);
@@ -71,14 +75,22 @@ static void translated(uint64_t id, struct qemu_tb *tb)
 static void rewatch(struct qemu_cpu *cpu, bool anew)
 {
 	uint32_t before = watched;
+	bool called = translates;
 
 	watched = armed ? armed->kinds & FILTER_SITES : 0;
 	if (breakpoint_any())
 		watched |= 1u << SCRY_EVENT_BREAKPOINT;
-	if (!before != !watched)
-		qemu.qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, watched ? translated : NULL);
+	translates = watched || pt_on();
+	if (called != translates)
+		qemu.qemu_plugin_register_vcpu_tb_trans_cb(plugin_id,
+							   translates ? translated : NULL);
 	if (before != watched || anew)
 		qemu.tb_flush(cpu);
+}
+
+void arm_anew(struct qemu_cpu *cpu)
+{
+	rewatch(cpu, true);
 }
 
 void arm_breakpoints(struct qemu_cpu *cpu, bool anew)

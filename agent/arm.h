@@ -23,6 +23,9 @@ void arm(struct filters *filters);
  */
 void arm_breakpoints(struct qemu_cpu *cpu, bool anew);
 
+/* The same: all code is to be translated anew. */
+void arm_anew(struct qemu_cpu *cpu);
+
 /* The filters in force: for the service thread, and for vCPUs in a block. */
 const struct filters *arm_filters(void);
 

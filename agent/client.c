@@ -11,6 +11,7 @@
 #include "identity.h"
 #include "memory_map.h"
 #include "message.h"
+#include "pt.h"
 #include "vcpu.h"
 #include "view.h"
 
@@ -124,6 +125,7 @@ void client_detach(void)
 	if (arm_filters())
 		arm(NULL);
 	breakpoint_reset();
+	pt_reset();
 	view_reset();
 	frame_reset();
 	vcpu_wait_released();

@@ -7,6 +7,7 @@
 #include "interrupt.h"
 #include "msr.h"
 #include "pass.h"
+#include "pt.h"
 #include "refuse.h"
 
 #define VECTOR_NMI 2
@@ -110,6 +111,8 @@ static void end_dropped(struct vcpu *vcpu, const struct delivery *d)
 /* What QEMU was about to do; if it raises an exception on the way this does not return. */
 static void deliver(struct vcpu *vcpu, const struct delivery *d)
 {
+	if (!d->is_int)
+		pt_interrupted(vcpu, !d->is_hw);
 	vcpu->delivers = true;
 	vcpu->delivers_at = cpu_get64(vcpu->cpu, cpu_layout.eip);
 	original(vcpu->cpu, d->vector, d->is_int, d->error, d->next_eip, d->is_hw);

@@ -114,6 +114,8 @@ struct qemu_version {
 	  (uint64_t id, void (*)(uint64_t id, struct qemu_tb *))) \
 	X(void, qemu_plugin_register_vcpu_insn_exec_cb, \
 	  (struct qemu_insn *, void (*)(unsigned vcpu, void *), int flags, void *)) \
+	X(void, qemu_plugin_register_vcpu_tb_exec_cb, \
+	  (struct qemu_tb *, void (*)(unsigned vcpu, void *), int flags, void *)) \
 	X(void, qemu_plugin_register_flush_cb, (uint64_t id, void (*)(uint64_t id))) \
 	X(void, qemu_plugin_register_atexit_cb, (uint64_t id, void (*)(uint64_t, void *), void *)) \
 	X(size_t, qemu_plugin_tb_n_insns, (const struct qemu_tb *)) \

@@ -11,6 +11,7 @@
 #include "memory_map.h"
 #include "message.h"
 #include "phys.h"
+#include "pt.h"
 #include "vcpu.h"
 #include "view.h"
 
@@ -228,6 +229,8 @@ int client_request(int fd, const void *message, size_t len)
 		return do_subscribe(fd, message, len);
 	case SCRY_AGENT_VIEW:
 		return view_request(fd, message, len);
+	case SCRY_AGENT_PT:
+		return pt_request(fd, message, len);
 	case SCRY_AGENT_BREAKPOINT:
 		return breakpoint_request(fd, message, len);
 	case SCRY_AGENT_STOP:

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "pt.h"
 #include "restore.h"
 #include "vcpu.h"
 
@@ -9,6 +10,7 @@ static void flushed(uint64_t id)
 {
 	(void)id;
 	atomic_fetch_add(&flushes, 1);
+	pt_flushed();
 }
 
 void restore_init(uint64_t plugin_id)

@@ -4,6 +4,7 @@
 
 #include "client.h"
 #include "command.h"
+#include "pt.h"
 #include "refuse.h"
 #include "vcpu.h"
 
@@ -233,6 +234,7 @@ bool vcpu_step_in(struct vcpu *vcpu)
 
 void vcpu_leave(struct vcpu *vcpu)
 {
+	pt_left(vcpu);
 	atomic_store_explicit(&vcpu->busy, false, memory_order_release);
 	qemu.cpu_loop_exit_noexc(vcpu->cpu);
 	__builtin_unreachable();

@@ -89,6 +89,9 @@ struct scry_driver {
 	int (*frame_destroy)(struct scry_vm *vm, uint64_t gfn);
 
 	/* As the public calls. */
+	int (*pt_start)(struct scry_vm *vm, const struct scry_pt_opts *opts);
+	int64_t (*pt_read)(struct scry_vm *vm, unsigned vcpu, void *buf, size_t len);
+	int (*pt_stop)(struct scry_vm *vm);
 	int (*breakpoint_add)(struct scry_vm *vm, const struct scry_breakpoint *breakpoint);
 	int (*breakpoint_remove)(struct scry_vm *vm, int number);
 };

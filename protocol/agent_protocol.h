@@ -17,11 +17,12 @@
 #include <scry/breakpoint.h>
 #include <scry/error.h>
 #include <scry/event.h>
+#include <scry/pt.h>
 #include <scry/regs.h>
 #include <scry/vm.h>
 
 #define SCRY_AGENT_MAGIC   0x79726373u	/* "scry" */
-#define SCRY_AGENT_VERSION 9u		/* step it with every change in this file */
+#define SCRY_AGENT_VERSION 10u		/* step it with every change in this file */
 
 #define SCRY_AGENT_CHUNK   65536u	/* most bytes of memory in one message */
 #define SCRY_AGENT_REGIONS 64u		/* most regions in a memory map */
@@ -44,6 +45,7 @@ enum scry_agent_request {
 	SCRY_AGENT_VIEW,
 	SCRY_AGENT_BREAKPOINT,
 	SCRY_AGENT_FRAME,
+	SCRY_AGENT_PT,		/* begin or end; the reply to `begin` carries the rings' file */
 };
 
 /* Begins every message. */
@@ -160,6 +162,25 @@ struct scry_agent_breakpoint {
 	int64_t remove;			/* this number; 0 = add `breakpoint` */
 	struct scry_breakpoint breakpoint;
 };
+
+/* The reply is a struct scry_agent_value: bytes that each ring takes of the file. */
+struct scry_agent_pt {
+	struct scry_agent_header header;
+	uint32_t begin;			/* 1, or 0 = end */
+	uint32_t reserved;
+	struct scry_pt_opts opts;	/* ring is not 0 */
+};
+
+/*
+ * A ring of Intel PT packets, one a vCPU: this page, then its data.  Bytes
+ * tail to head - 1 (modulo the data's size, a power of two) are there to be read.
+ */
+struct scry_agent_ring {
+	_Alignas(64) _Atomic uint64_t head;	/* the vCPU writes it */
+	_Alignas(64) _Atomic uint64_t tail;	/* the client does */
+};
+
+#define SCRY_AGENT_RING_HEAD 4096u
 
 /*
  * Shared area: one page of struct scry_agent_shared, then one slot a vCPU,

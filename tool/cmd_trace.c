@@ -61,15 +61,6 @@ static uint64_t count_arg(struct args *args, const char *text)
 	return count;
 }
 
-static uint64_t vcpu_bit(struct args *args, const char *text)
-{
-	unsigned vcpu = vcpu_arg(args, text);
-
-	if (vcpu >= TRACE_VCPUS)
-		usage_error(args, "no VM has a vCPU %u", vcpu);
-	return UINT64_C(1) << vcpu;
-}
-
 static const char *parse(struct args *args, struct trace *t)
 {
 	bool on_change = false;

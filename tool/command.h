@@ -63,6 +63,7 @@ void no_more_words(struct args *args);
 /* Numbers on the command line; what is none ends in usage_error(). */
 uint64_t number_arg(struct args *args, const char *what, const char *text);
 unsigned vcpu_arg(struct args *args, const char *text);
+uint64_t vcpu_bit(struct args *args, const char *text);	/* 1 << it */
 unsigned seconds_arg(struct args *args, const char *text);	/* milliseconds */
 
 void print_help(const struct command *command);

@@ -83,16 +83,6 @@ static bool parse_u32(const char *text, uint32_t *value)
 	return true;
 }
 
-/* FIRST-LAST, or one number for both. */
-static bool parse_range(char *text, uint64_t *first, uint64_t *last)
-{
-	char *dash = strchr(text, '-');
-
-	if (dash)
-		*dash = '\0';
-	return parse_u64(text, first) && parse_u64(dash ? dash + 1 : text, last) && *first <= *last;
-}
-
 /* One subscription or two: for reading, for writing, or both, alike but for the kind. */
 static int two_kinds(struct scry_subscription like, enum scry_event_kind read,
 		     enum scry_event_kind write, uint32_t direction,

@@ -121,6 +121,15 @@ unsigned vcpu_arg(struct args *args, const char *text)
 	return (unsigned)value;
 }
 
+uint64_t vcpu_bit(struct args *args, const char *text)
+{
+	unsigned vcpu = vcpu_arg(args, text);
+
+	if (vcpu >= 64)
+		usage_error(args, "no VM has a vCPU %u", vcpu);
+	return UINT64_C(1) << vcpu;
+}
+
 unsigned seconds_arg(struct args *args, const char *text)
 {
 	unsigned ms;

@@ -54,6 +54,20 @@ static bool suffix_shift(const char *suffix, unsigned *shift)
 	return true;
 }
 
+bool parse_range(const char *text, uint64_t *first, uint64_t *last)
+{
+	const char *dash = strchr(text, '-');
+	size_t len = dash ? (size_t)(dash - text) : strlen(text);
+	char number[24];
+
+	if (len >= sizeof(number))
+		return false;
+	memcpy(number, text, len);
+	number[len] = '\0';
+	return parse_u64(number, first) && parse_u64(dash ? dash + 1 : number, last) &&
+	       *first <= *last;
+}
+
 bool parse_size(const char *text, uint64_t *value)
 {
 	const char *end;

@@ -11,7 +11,10 @@
 /* Decimal, or hexadecimal behind 0x. */
 bool parse_u64(const char *text, uint64_t *value);
 
-/* The same, with k, M, G or T (of 1024) behind it if wished. */
+/* FIRST-LAST, or one number for both. */
+bool parse_range(const char *text, uint64_t *first, uint64_t *last);
+
+/* A number with k, M, G or T (of 1024) behind it if wished. */
 bool parse_size(const char *text, uint64_t *value);
 
 /* Seconds with decimals, more than none and at most a month, into milliseconds. */

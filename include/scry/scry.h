@@ -8,6 +8,7 @@
 #include <scry/event.h>
 #include <scry/memory.h>
 #include <scry/paging.h>
+#include <scry/pt.h>
 #include <scry/regs.h>
 #include <scry/view.h>
 #include <scry/vm.h>

@@ -145,6 +145,7 @@ static void qemu_close(struct scry_vm *vm)
 		close(q->bell);
 	if (q->epoll >= 0)
 		close(q->epoll);
+	qemu_pt_drop(q);
 	qemu_unmap_all(q);
 	if (q->shared)
 		munmap(q->shared, q->shared_size);
@@ -217,6 +218,9 @@ const struct scry_driver scry_driver_qemu = {
 	.view_switch = qemu_view_switch,
 	.frame_create = qemu_frame_create,
 	.frame_destroy = qemu_frame_destroy,
+	.pt_start = qemu_pt_start,
+	.pt_read = qemu_pt_read,
+	.pt_stop = qemu_pt_stop,
 	.breakpoint_add = qemu_breakpoint_add,
 	.breakpoint_remove = qemu_breakpoint_remove,
 };

@@ -36,6 +36,8 @@ struct qemu_vm {
 	struct scry_agent_shared *shared;
 	size_t shared_size;
 	struct qemu_mapping *mappings;
+	unsigned char *rings;		/* of Intel PT packets, or NULL */
+	size_t ring_bytes;		/* that each takes */
 	struct qemu_vcpu vcpu[SCRY_MAX_VCPUS];
 };
 
@@ -105,6 +107,12 @@ int qemu_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t ta
 int qemu_view_switch(struct scry_vm *vm, unsigned vcpu, unsigned view);
 int qemu_frame_create(struct scry_vm *vm, uint64_t *gfn);
 int qemu_frame_destroy(struct scry_vm *vm, uint64_t gfn);
+
+/* pt.c */
+int qemu_pt_start(struct scry_vm *vm, const struct scry_pt_opts *opts);
+int64_t qemu_pt_read(struct scry_vm *vm, unsigned vcpu, void *buf, size_t len);
+int qemu_pt_stop(struct scry_vm *vm);
+void qemu_pt_drop(struct qemu_vm *q);
 
 /* breakpoints.c */
 int qemu_breakpoint_add(struct scry_vm *vm, const struct scry_breakpoint *breakpoint);

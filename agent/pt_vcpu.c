@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cpu.h"
+#include "pt_vcpu.h"
+
+void pt_vcpu_init(struct pt_vcpu *v, const struct qemu_cpu *cpu, const struct pt_filter *filter)
+{
+	v->cpu = cpu;
+	v->filter = filter;
+	v->block = NULL;
+	v->mode = UINT8_MAX;
+	v->tracing = v->left = v->interrupted = false;
+	v->special = true;
+}
+
+/* A jump that no instruction makes. */
+static void jump(struct pt_vcpu *v, uint64_t from, uint64_t to)
+{
+	pt_fup(&v->out, from);
+	pt_tip(&v->out, to);
+}
+
+/* Left behind its last instruction, for ip?  Then say so, if there is anything to say. */
+static bool left_at_end(struct pt_vcpu *v, uint64_t ip)
+{
+	const struct pt_block *b = v->block;
+
+	switch (b->end) {
+	case PT_RUNS_ON:
+		return ip == b->next;
+	case PT_CONDITIONAL:
+		if (ip != b->target && ip != b->next)
+			return false;
+		pt_tnt(&v->out, ip == b->target);
+		return true;
+	case PT_DIRECT:
+		return ip == b->target;
+	default:
+		pt_tip(&v->out, ip);
+		return true;
+	}
+}
+
+/* Where it would have gone, had nobody changed its rip. */
+static uint64_t expected(struct pt_vcpu *v)
+{
+	const struct pt_block *b = v->block;
+
+	if (b->end == PT_CONDITIONAL)
+		pt_tnt(&v->out, false);
+	return b->end == PT_DIRECT ? b->target : b->next;
+}
+
+/*
+ * The vCPU has come from its block to ip; inside it if it was left before its end
+ * (QEMU does that, too: to try an instruction again by other means).
+ */
+static void come_to(struct pt_vcpu *v, uint64_t ip, bool inside)
+{
+	if (inside && pt_block_has(v->block, ip))
+		return;
+	if (left_at_end(v, ip) || pt_block_has(v->block, ip))
+		return;
+	jump(v, expected(v), ip);
+}
+
+static bool is_traced(const struct pt_vcpu *v, const struct pt_block *block, uint64_t cr3)
+{
+	return block->traced && (!v->filter->use_cr3 ||
+				 !((cr3 ^ v->filter->cr3) & UINT64_C(0x7ffffffffffff000)));
+}
+
+static void stop(struct pt_vcpu *v, uint64_t ip)
+{
+	pt_fup(&v->out, ip);
+	pt_tip_pgd(&v->out);
+	v->tracing = false;
+}
+
+/* MODE and PIP belong to the TIP behind them. */
+static void tell_mode(struct pt_vcpu *v, unsigned mode)
+{
+	if (v->mode == mode)
+		return;
+	v->mode = (uint8_t)mode;
+	pt_mode(&v->out, mode);
+}
+
+static void tell_cr3(struct pt_vcpu *v, uint64_t cr3)
+{
+	if (v->cr3 == cr3)
+		return;
+	v->cr3 = cr3;
+	pt_pip(&v->out, cr3);
+}
+
+/* From the last block, or from where an interrupt came, to this one. */
+static void follow(struct pt_vcpu *v, const struct pt_block *block)
+{
+	/* QEMU tries the first instruction again, in a block of its own. */
+	bool again = v->block && block != v->block && block->start == v->block->start &&
+		     block->insns < v->block->insns;
+
+	if (v->interrupted) {
+		pt_fup(&v->out, v->from);
+		tell_mode(v, block->mode);
+		pt_tip(&v->out, block->start);
+	} else if (v->block) {
+		if (v->block->end == PT_FAR)
+			tell_mode(v, block->mode);
+		come_to(v, block->start, v->left || again);
+	}
+}
+
+static void start(struct pt_vcpu *v, const struct pt_block *block, uint64_t cr3)
+{
+	if (v->cr3 != cr3 || v->mode != block->mode || v->out.attention) {
+		v->cr3 = cr3;
+		v->mode = block->mode;
+		pt_psb(&v->out, cr3, block->mode, NULL);
+	}
+	pt_tip_pge(&v->out, block->start);
+	v->tracing = true;
+}
+
+/* Out of the filter: where the vCPU came to is told all the same. */
+static void leave(struct pt_vcpu *v, const struct pt_block *block)
+{
+	uint64_t at = v->interrupted ? v->from : block->start;
+
+	if (!v->tracing)
+		return;
+	if (!v->interrupted && v->block)
+		come_to(v, at, v->left);
+	stop(v, at);
+}
+
+static void trace(struct pt_vcpu *v, const struct pt_block *block, uint64_t cr3)
+{
+	if (!v->tracing) {
+		start(v, block, cr3);
+		return;
+	}
+	follow(v, block);
+	tell_cr3(v, cr3);
+	if (v->out.attention) {
+		v->mode = block->mode;
+		pt_psb(&v->out, cr3, block->mode, &block->start);
+	}
+}
+
+/* Anything but one block after the other. */
+static void begin_special(struct pt_vcpu *v, struct pt_block *block, uint64_t cr3)
+{
+	bool traced;
+
+	if (!atomic_load_explicit(&block->known, memory_order_acquire))
+		pt_block_know(block, v->cpu, v->filter);
+	/* Where packets were lost, tracing ended, and begins anew once there is room. */
+	if (v->out.lost)
+		v->tracing = false;
+	traced = is_traced(v, block, cr3) && (!v->out.lost || pt_resume(&v->out));
+	if (traced)
+		trace(v, block, cr3);
+	else
+		leave(v, block);
+	v->left = v->interrupted = false;
+	v->special = v->out.lost || !traced;
+	v->block = traced ? block : NULL;
+}
+
+void pt_vcpu_begin(struct pt_vcpu *v, struct pt_block *block)
+{
+	uint64_t cr3 = cpu_get64(v->cpu, cpu_layout.cr3);
+
+	if (v->special || v->out.attention || v->cr3 != cr3 || !block->traced ||
+	    v->block->end == PT_FAR ||
+	    (v->block->start == block->start && v->block != block) ||
+	    !left_at_end(v, block->start))
+		begin_special(v, block, cr3);
+	else
+		v->block = block;
+}
+
+void pt_vcpu_interrupt(struct pt_vcpu *v, uint64_t ip, bool exception)
+{
+	/* A second one on the way to the first's handler comes from the same place. */
+	if (!v->block || v->interrupted)
+		return;
+	come_to(v, ip, exception || v->left);
+	v->interrupted = v->special = true;
+	v->from = ip;
+}
+
+void pt_vcpu_forget(struct pt_vcpu *v)
+{
+	if (!v->block || v->block == &v->kept)
+		return;
+	v->kept = *v->block;
+	v->block = &v->kept;
+}
+
+void pt_vcpu_end(struct pt_vcpu *v, uint64_t ip)
+{
+	if (!v->tracing || v->out.lost)
+		return;
+	if (v->interrupted)
+		ip = v->from;
+	else if (v->block)
+		come_to(v, ip, v->left);
+	stop(v, ip);
+	v->block = NULL;
+}
