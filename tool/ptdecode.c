@@ -168,7 +168,7 @@ static int decode_packets(struct scry_vm *vm, const struct pt_decode *decode,
 	struct decoding d = { .decode = decode };
 
 	if (path_decode(vm, packets, len, print_item, &d) < 0)
-		return EXIT_FAILURE;
+		return fail("out of memory");
 	print_run(&d);
 	print_summary(&d);
 	return d.errors ? EXIT_FAILURE : 0;

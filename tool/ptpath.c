@@ -2,7 +2,6 @@
 #include <intel-pt.h>
 #include <stdlib.h>
 
-#include "message.h"
 #include "ptpath.h"
 
 /* Address spaces that are kept open. */
@@ -149,18 +148,14 @@ int path_decode(struct scry_vm *vm, const uint8_t *packets, size_t len, path_fn 
 {
 	struct path p = { .vm = vm, .fn = fn, .opaque = opaque };
 	struct pt_config config;
-	int ret;
+	int ret = -1;
 
 	pt_config_init(&config);
 	config.begin = (uint8_t *)packets;
 	config.end = config.begin + len;
 	p.decoder = pt_insn_alloc_decoder(&config);
-	if (!p.decoder || pt_image_set_callback(pt_insn_get_image(p.decoder), read_code, &p) < 0) {
-		fail("out of memory");
-		ret = -1;
-	} else {
+	if (p.decoder && pt_image_set_callback(pt_insn_get_image(p.decoder), read_code, &p) >= 0)
 		ret = run(&p);
-	}
 	pt_insn_free_decoder(p.decoder);
 	for (unsigned i = 0; i < SPACES; i++)
 		scry_as_free(p.space[i].as);

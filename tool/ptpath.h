@@ -27,7 +27,7 @@ struct path_item {
 /* Returns non-zero to end. */
 typedef int (*path_fn)(const struct path_item *item, void *opaque);
 
-/* 0, what fn returned, or -1 with the reason said. */
+/* 0, what fn returned, or -1 if there is no memory. */
 int path_decode(struct scry_vm *vm, const uint8_t *packets, size_t len, path_fn fn, void *opaque);
 
 #endif
