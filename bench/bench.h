@@ -76,6 +76,7 @@ int bench_event(const struct bench *b, const char *name);
 int bench_armed(const struct bench *b, const char *name);
 int bench_memtrap(const struct bench *b, const char *name);
 int bench_view(const struct bench *b, const char *name);
+int bench_pt(const struct bench *b, const char *name);
 int bench_breakpoint(const struct bench *b, const char *name);
 
 /* CPU seconds of two shell commands, in turn. */

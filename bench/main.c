@@ -34,6 +34,8 @@ static const struct {
 	  "a view switched in a reply; bound: the guest's mov to CR3" },
 	{ "breakpoint.hidden", bench_breakpoint, 1.2, 0,
 	  "a hit, to the client and on; bound: a round trip, a step, two views switched" },
+	{ "pt.encode", bench_pt, 2, 0,
+	  "the guest's own work, traced; bound: the same untraced" },
 	/* How many reads the processor overlaps; nothing is asked of these. */
 	{ "read8.phys.hot.stream", bench_read_phys, 0, 0, "the same, addresses independent" },
 	{ "read8.phys.random.stream", bench_read_phys, 0, 0, "the same, addresses independent" },

@@ -35,7 +35,7 @@ extern const struct test tests_vm[], tests_memory[], tests_paging[], tests_pause
 	tests_flow[], tests_held[], tests_sites[], tests_int[],
 	tests_step[], tests_step_exact[], tests_int_replies[], tests_inject[],
 	tests_memory_events[], tests_views[], tests_breakpoints[],
-	tests_power[];
+	tests_power[], tests_pt[];
 
 /* Note why the test failed; -1. */
 int fail(struct ctx *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
