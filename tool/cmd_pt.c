@@ -92,7 +92,7 @@ static int record(struct args *args, struct pt_args *p)
 
 	no_more_words(args);
 	if (!p->record.file)
-		usage_error(args, "where to? Name a file with -o");
+		usage_error(args, "nowhere to record to: name a file with -o");
 	if (open_vm(uri, &vm))
 		return EXIT_FAILURE;
 	ret = pt_record(vm, &p->record);

@@ -346,8 +346,8 @@ struct scry_reply {
 
 /*
  * Before the action the vCPU goes to `view`.  With SCRY_CONTINUE it then executes
- * what it finds there at its rip, which is an event again if it is trapped there,
- * too.
+ * what it finds there at its rip; of an instruction's event of another kind than
+ * SCRY_EVENT_MEMORY it is no event again, but what it accesses there may be.
  */
 #define SCRY_REPLY_VIEW 1u
 
@@ -362,7 +362,8 @@ struct scry_reply {
  * Answer an event and let its vCPU go on; any thread.  Registers in `set` are
  * written before the action; with SCRY_REG_RIP among them the vCPU goes on
  * there, and SCRY_CONTINUE and SCRY_SKIP both mean just that; an exception is
- * raised there.  SCRY_E_STATE if the event has been answered.  SCRY_E_REFUSED
+ * raised there.  Where insn_len is 0 there is nothing to skip: SCRY_SKIP means
+ * SCRY_CONTINUE.  SCRY_E_STATE if the event has been answered.  SCRY_E_REFUSED
  * if a register value is refused: nothing is written and the event still
  * waits for a reply.
  */

@@ -10,6 +10,9 @@ int client_run(const char *uri, unsigned seed);
 /* kill_client.c: `kills` clients killed with SIGKILL, and what the guest says of it. */
 int kill_clients(struct ctx *c, unsigned kills, unsigned seed);
 
+/* storm.c: events at full rate from all vCPUs, counted. */
+int storm(struct ctx *c, unsigned seconds);
+
 /* vm_end.c: the VM ends in the way `how`, under a client that does `what`. */
 int vm_end(struct ctx *c, int qemu_pid, const char *how, const char *what);
 

@@ -5,9 +5,14 @@
 
 #include "chaos.h"
 
+#define VIEWS 3	/* view 0 among them */
+
 struct client {
 	struct ctx c;
 	unsigned seed;
+	unsigned view[VIEWS];
+	unsigned views;		/* of these */
+	int breakpoint;		/* the last one planted, or 0 */
 };
 
 static unsigned choose(struct client *k, unsigned n)
@@ -32,6 +37,84 @@ static int subscribe_many(struct client *k)
 	if (choose(k, 4))
 		return 0;
 	return subscribe(c, SUB(STEP, .vcpus = choose(k, 2)));
+}
+
+/* Traps on what the guest runs in and works with, code, tables, stacks and all. */
+static int trap_memory(struct client *k)
+{
+	struct ctx *c = &k->c;
+	const uint64_t pages[] = { c->probe.scratch, c->probe.targets, c->probe.patch_inline,
+				   c->probe.cr3[0], PROBE_VCPU_GPA, 0x202000, 0x207000 };
+
+	DO(subscribe(c, SUB(MEMORY)));
+	for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+		if (choose(k, 3) == 0)
+			OK(c, scry_view_protect(c->vm, k->view[choose(k, k->views)], pages[i] >> 12,
+						1 + choose(k, 2), choose(k, 8)));
+	return 0;
+}
+
+/* A copy of the page that the guest calls into stands in its place. */
+static int show_copy(struct client *k, unsigned view)
+{
+	struct ctx *c = &k->c;
+	uint64_t page = c->probe.patch_inline & ~UINT64_C(4095), gfn;
+	char copy[4096];
+
+	OK(c, scry_frame_create(c->vm, &gfn));
+	OK(c, scry_read_phys(c->vm, page, copy, sizeof(copy)));
+	OK(c, scry_write_phys(c->vm, gfn << 12, copy, sizeof(copy)));
+	OK(c, scry_view_remap(c->vm, view, page >> 12, gfn));
+	return 0;
+}
+
+/* Views, traps in them, and vCPUs all over them. */
+static int use_views(struct client *k)
+{
+	struct ctx *c = &k->c;
+	int view;
+
+	for (k->views = 1; k->views < VIEWS; k->views++) {
+		view = scry_view_create(c->vm, k->view[choose(k, k->views)]);
+		OK(c, view);
+		k->view[k->views] = (unsigned)view;
+		if (choose(k, 2))
+			DO(show_copy(k, (unsigned)view));
+	}
+	if (choose(k, 2))
+		DO(trap_memory(k));
+	for (unsigned i = 0; i < c->vcpus; i++)
+		OK(c, scry_view_switch(c->vm, i, k->view[choose(k, k->views)]));
+	return 0;
+}
+
+/* A hidden breakpoint where the guest has just come by, in place of the last. */
+static int plant(struct client *k, const struct scry_event *e)
+{
+	const struct scry_breakpoint b = { .sz = sizeof(b), .address = e->rip, .cr3 = e->cr3,
+					   .flags = choose(k, 2) ? SCRY_BREAKPOINT_CR3 : 0 };
+	struct ctx *c = &k->c;
+	int old = k->breakpoint;
+
+	k->breakpoint = scry_breakpoint_add(c->vm, &b);
+	OK(c, k->breakpoint);
+	if (old)
+		OK(c, scry_breakpoint_remove(c->vm, old));
+	return 0;
+}
+
+static int set_up(struct client *k)
+{
+	struct ctx *c = &k->c;
+	const struct scry_pt_opts opts = { .sz = sizeof(opts), .ring = SCRY_PT_RING_LEAST };
+
+	k->views = 1;
+	DO(subscribe_many(k));
+	if (choose(k, 2))
+		DO(use_views(k));
+	if (choose(k, 3) == 0)
+		OK(c, scry_pt_start(c->vm, &opts));
+	return 0;
 }
 
 /* What changes nothing that the guest could notice. */
@@ -101,6 +184,12 @@ static int answer(struct client *k, const struct scry_event *e)
 		reply.regs = &regs;
 		reply.set = SCRY_REGS_GPR;
 	}
+	if (choose(k, 10) == 0) {
+		reply.flags = choose(k, 2) ? SCRY_REPLY_VIEW : SCRY_REPLY_STEP;
+		reply.view = k->view[choose(k, k->views)];
+	}
+	if (choose(k, 50) == 0)
+		DO(plant(k, e));
 	OK(c, scry_reply(c->vm, e, &reply));
 	return 0;
 }
@@ -127,7 +216,7 @@ int client_run(const char *uri, unsigned seed)
 	int err = world_open(&k.c);
 
 	if (!err)
-		err = subscribe_many(&k) < 0 ? -1 : 0;
+		err = set_up(&k) < 0 ? -1 : 0;
 	while (!err)
 		err = step(&k);
 	puts(k.c.why);

@@ -10,6 +10,7 @@
 static int usage(void)
 {
 	fputs("usage: scry-chaos kill-client URI KILLS [SEED]\n"
+	      "       scry-chaos storm URI SECONDS\n"
 	      "       scry-chaos vm-end URI QEMU_PID kill|term|exit WHAT\n", stderr);
 	return 2;
 }
@@ -29,6 +30,8 @@ int main(int argc, char **argv)
 	if (!err && !strcmp(argv[1], "kill-client"))
 		err = kill_clients(&c, (unsigned)atoi(argv[3]),
 				   argc > 4 ? (unsigned)atoi(argv[4]) : (unsigned)time(NULL));
+	else if (!err && !strcmp(argv[1], "storm"))
+		err = storm(&c, (unsigned)atoi(argv[3]));
 	else if (!err && !strcmp(argv[1], "vm-end") && argc == 6)
 		err = vm_end(&c, atoi(argv[3]), argv[4], argv[5]);
 	else if (!err)

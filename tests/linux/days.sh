@@ -111,6 +111,25 @@ guest_powers_off() {
 	quits 20 && aside_says_ended 0
 }
 
+# From reset on every write to RAM is a trap that the agent lets pass.
+protected_from_reset() {
+	local status
+	guest_start day "$day_version" 2 128M -S -qmp "unix:$work/qmp,server=on,wait=off" \
+		-kernel "$kernel" -initrd "$SCRY_INITRD" \
+		-append "console=ttyS0 quiet panic=-1 scry.mode=idle"
+	for _ in {1..100}; do
+		"$scry" info day >/dev/null 2>&1 && break
+		sleep 0.1
+	done
+	start_aside "$steer" day protect
+	wait_aside ready && qmp cont && guest_wait day "guest: ready" 300 &&
+		same "cpus" "$(guest_ask day "cpuid 0x4fffffff" | wc -w)" 4 && end_aside TERM 0 &&
+		same "output" "$(cat "$work/aside")" ready
+	status=$?
+	guest_stop day
+	return $status
+}
+
 # How often the agent's thread has gone to sleep.
 agent_sleeps() {
 	local task
@@ -167,6 +186,7 @@ day_tests() {
 	day "QMP stop outlives a pause" stop_stays_behind_pause
 	day "QMP stop and cont while an event waits" stop_while_held
 	test_that "injection before the guest starts a vCPU" not_started
+	test_that "all RAM write-protected from reset" protected_from_reset
 	day "a peer that says nothing" silent_peer
 	day "looked into while QMP has stopped it" look_while_stopped
 }

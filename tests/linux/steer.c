@@ -6,6 +6,7 @@
  *        steer VM hold LEAF	hold the first CPUID of that leaf until SIGUSR1
  *        steer VM pagein VA	have the process that executes CPUID 0x40000123 page in the
  *				page at VA, and then the next one
+ *        steer VM protect	trap every write to RAM, of which it wants to know none
  *        steer VM inject VCPU	inject one of each kind
  *        steer VM read		read all RAM again and again
  *
@@ -21,7 +22,8 @@
 
 #include <scry/scry.h>
 
-#define CHUNK 65536u
+#define CHUNK   65536u
+#define NOWHERE 0x7ffff00000u	/* where the guest has no memory */
 
 static volatile sig_atomic_t ended, released;
 
@@ -121,6 +123,28 @@ static int events(struct scry_vm *vm, const struct scry_subscription *sub, event
 	return ret < 0 ? fail(ret) : 0;
 }
 
+/* An event that nobody asked for. */
+static int unwanted(struct scry_vm *vm, const struct scry_event *event, const char *arg)
+{
+	(void)arg;
+	say("unwanted");
+	return scry_reply_action(vm, event, SCRY_CONTINUE);
+}
+
+static int protect(struct scry_vm *vm)
+{
+	const struct scry_subscription sub = {
+		.sz = sizeof(sub), .kind = SCRY_EVENT_MEMORY,
+		.memory = { .use_range = 1, .first = NOWHERE, .last = NOWHERE },
+	};
+	uint64_t last;
+	int ret = scry_max_gfn(vm, &last);
+
+	if (ret >= 0)
+		ret = scry_view_protect(vm, 0, 0, last + 1, SCRY_WRITE);
+	return ret < 0 ? fail(ret) : events(vm, &sub, unwanted, NULL);
+}
+
 static int read_for_ever(struct scry_vm *vm)
 {
 	static char buf[CHUNK];
@@ -175,6 +199,8 @@ static int steer(struct scry_vm *vm, const char *what, const char *arg)
 		sub.msr.index[0] = number;
 		return events(vm, &sub, deny, arg);
 	}
+	if (!strcmp(what, "protect"))
+		return protect(vm);
 	if (!strcmp(what, "inject"))
 		return inject(vm, number);
 	if (!strcmp(what, "read"))
