@@ -22,6 +22,7 @@ struct run {
 struct decoding {
 	const struct pt_decode *decode;
 	struct run run;
+	bool began;		/* there was anything to show */
 	uint64_t insns, runs, interrupts, lost, errors;
 };
 
@@ -123,6 +124,7 @@ static int print_item(const struct path_item *item, void *opaque)
 {
 	struct decoding *d = opaque;
 
+	d->began = true;
 	if (item->kind == PATH_INSN) {
 		d->insns++;
 		if (d->decode->insns)
@@ -170,29 +172,35 @@ static int decode_packets(struct scry_vm *vm, const struct pt_decode *decode,
 	if (path_decode(vm, packets, len, print_item, &d) < 0)
 		return fail("out of memory");
 	print_run(&d);
+	if (!d.began)
+		return fail("%s has no Intel PT packets from which to begin (no PSB)", decode->file);
 	print_summary(&d);
 	return d.errors ? EXIT_FAILURE : 0;
 }
 
-int pt_decode(struct scry_vm *vm, const struct pt_decode *decode)
+static int decode_file(struct scry_vm *vm, const struct pt_decode *decode, int fd, size_t len)
 {
-	int fd = open(decode->file, O_RDONLY | O_CLOEXEC), ret;
-	struct stat st;
-	void *packets;
+	void *packets = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
+	int ret;
 
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		ret = fail("cannot open %s: %s", decode->file, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return ret;
-	}
-	packets = st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-	close(fd);
-	if (!packets)
-		return fail("%s is empty", decode->file);
 	if (packets == MAP_FAILED)
 		return fail("cannot map %s: %s", decode->file, strerror(errno));
-	ret = decode_packets(vm, decode, packets, (size_t)st.st_size);
-	munmap(packets, (size_t)st.st_size);
+	ret = decode_packets(vm, decode, packets, len);
+	munmap(packets, len);
+	return ret;
+}
+
+int pt_decode(struct scry_vm *vm, const struct pt_decode *decode)
+{
+	int fd = open(decode->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK), ret;
+	struct stat st;
+
+	if (fd < 0)
+		return fail("cannot open %s: %s", decode->file, strerror(errno));
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !st.st_size)
+		ret = fail("%s is empty, or no regular file", decode->file);
+	else
+		ret = decode_file(vm, decode, fd, (size_t)st.st_size);
+	close(fd);
 	return ret;
 }

@@ -130,6 +130,12 @@ protected_from_reset() {
 	return $status
 }
 
+# Whatever a client asks for, QEMU and the guest live.
+hostile_client() {
+	timeout 120 "$here/hostile_client" "$SCRY_RUNTIME_DIR/day.sock" $RANDOM 4000 &&
+		same "the guest" "$(guest_ask day "cpuid 0x4fffffff" | wc -w)" 4 && scry info day
+}
+
 # How often the agent's thread has gone to sleep.
 agent_sleeps() {
 	local task
@@ -188,6 +194,7 @@ day_tests() {
 	test_that "injection before the guest starts a vCPU" not_started
 	test_that "all RAM write-protected from reset" protected_from_reset
 	day "a peer that says nothing" silent_peer
+	day "a client with wild requests" hostile_client
 	day "looked into while QMP has stopped it" look_while_stopped
 }
 

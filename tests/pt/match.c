@@ -70,12 +70,13 @@ static int begin(struct match *m, const struct path_item *item)
 	return m->count && m->entry[0].pc == item->ip ? 0 : differ(m, item->ip, "another beginning");
 }
 
+/* The last blocks may have been left at their first instructions: by an exception, and by the end. */
 bool match_complete(const struct match *m)
 {
-	uint64_t rest = m->count - m->at - 1;
-
-	/* The last block may have been left at its first instruction. */
-	return m->count == LOG_MOST || !rest || (rest == 1 && m->entry[m->count - 1].pc == m->end);
+	for (uint64_t i = m->at + 1; i < m->count && m->count != LOG_MOST; i++)
+		if (m->entry[i].pc != m->end && !(m->interrupted && m->entry[i].pc == m->from))
+			return false;
+	return true;
 }
 
 int match_item(const struct path_item *item, void *match)
