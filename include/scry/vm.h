@@ -19,7 +19,7 @@ struct scry_open_opts {
 	int reply_timeout_ms;	/* longest that a vCPU waits for the reply to its event,
 				 * time in which it is paused not counted: then the VM goes
 				 * on as if this client had died, and every call is
-				 * SCRY_E_GONE; 0 = 60000, -1 = for ever */
+				 * SCRY_E_TIMEOUT; 0 = 60000, -1 = for ever */
 };
 
 /*

@@ -292,9 +292,9 @@ static int too_long(struct ctx *c)
 	OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
 	DO(pump_one(c, &e));
 	sleep_ms(1000);
-	REFUSED(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE), SCRY_E_GONE);
+	REFUSED(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE), SCRY_E_TIMEOUT);
 	CHECK(c, strstr(scry_errmsg(), "within 300 ms"), "the sentence is: %s", scry_errmsg());
-	REFUSED(c, scry_event_wait(c->vm, &e, 1, 0), SCRY_E_GONE);
+	REFUSED(c, scry_event_wait(c->vm, &e, 1, 0), SCRY_E_TIMEOUT);
 
 	world_close(c);
 	DO(world_open(c));

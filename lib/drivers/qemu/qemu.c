@@ -40,7 +40,7 @@ int qemu_ended(struct qemu_vm *q)
 		return scry_fail(SCRY_E_GONE, "VM %s has ended", q->vm->name);
 	late = atomic_load(&q->shared->late);
 	if (late)
-		return scry_fail(SCRY_E_GONE, "VM %s has gone on without this client, which did not "
+		return scry_fail(SCRY_E_TIMEOUT, "VM %s has gone on without this client, which did not "
 				 "reply to an event of vCPU %u within %u ms: open it again",
 				 q->vm->name, late - 1, q->vm->reply_timeout_ms);
 	if (why == SCRY_E_GONE)

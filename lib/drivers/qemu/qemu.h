@@ -58,7 +58,7 @@ static inline struct scry_agent_slot *qemu_slot(const struct qemu_vm *q, unsigne
  * longer, the inline functions fail, and the agent lets the VM go on.
  */
 void qemu_end(struct qemu_vm *q, int why);
-int qemu_ended(struct qemu_vm *q);	/* SCRY_E_GONE, with the reason noted */
+int qemu_ended(struct qemu_vm *q);	/* SCRY_E_GONE or _TIMEOUT, with the reason noted */
 bool qemu_hung_up(struct qemu_vm *q);
 
 /* map.c */
