@@ -118,6 +118,12 @@ static void tell(struct vcpu *vcpu, const struct trap *t)
 		retry(vcpu, t);
 }
 
+static void __attribute__((noreturn)) pass_silently(struct vcpu *vcpu, const struct trap *t)
+{
+	pass_access(vcpu, t);
+	retry(vcpu, t);
+}
+
 /* Tell of it between blocks, before the instruction is tried again. */
 static void __attribute__((noreturn)) defer(struct vcpu *vcpu, const struct trap *t)
 {
@@ -132,6 +138,27 @@ static bool wanted(const struct vcpu *vcpu, const struct trap *t)
 	return arm_filters() && filter_match_memory(arm_filters(), vcpu->index, vcpu->view, t);
 }
 
+/*
+ * QEMU knows blocks by their pages, and goes from one to the next without a look:
+ * where any fetch from a page is wanted, each is to come by.
+ */
+static bool page_is_wanted(const struct vcpu *vcpu, struct trap t)
+{
+	t.gpa &= ~(PAGE - 1);
+	t.size = PAGE;
+	return t.access == SCRY_EXEC && wanted(vcpu, &t);
+}
+
+/* The bytes of the instruction at rip that are fetched from this page; 0 = not known. */
+static uint32_t fetch_size(struct vcpu *vcpu, const struct trap *t)
+{
+	uint64_t end = code_address(vcpu->cpu) + t->insn_len, left = PAGE - t->gva % PAGE;
+
+	if (!t->insn_len || end <= t->gva)
+		return 0;
+	return (uint32_t)(end - t->gva < left ? end - t->gva : left);
+}
+
 /* What the instruction says of the access; rip is its own. */
 static void look_at_instruction(struct vcpu *vcpu, struct trap *t)
 {
@@ -141,6 +168,8 @@ static void look_at_instruction(struct vcpu *vcpu, struct trap *t)
 	t->locked = locked && vcpu->access.type != SCRY_EXEC;
 	if (t->locked && !t->walk)
 		t->access = SCRY_READ | SCRY_WRITE;
+	if (t->access == SCRY_EXEC)
+		t->size = fetch_size(vcpu, t);
 }
 
 /* Only a locked instruction makes a write a read, too. */
@@ -148,7 +177,7 @@ static bool could_be_wanted(const struct vcpu *vcpu, struct trap t, uint64_t ent
 {
 	if (!t.walk && t.access != SCRY_EXEC)
 		t.access = SCRY_READ | SCRY_WRITE;
-	return t.access & entry && wanted(vcpu, &t);
+	return t.access & entry && (wanted(vcpu, &t) || page_is_wanted(vcpu, t));
 }
 
 /* Of the access that it makes at its rip.  Returns if it is to take place now. */
@@ -160,11 +189,15 @@ static void consider(struct vcpu *vcpu, struct trap *t, uint64_t entry)
 		return;
 	if (!delivery)
 		look_at_instruction(vcpu, t);
-	if (!(t->access & entry) || !wanted(vcpu, t) || pass_has(vcpu, t))
+	t->silent = !wanted(vcpu, t);
+	if (!(t->access & entry) || (t->silent && !page_is_wanted(vcpu, *t)) || pass_has(vcpu, t))
 		return;
 	if (!delivery && repeats(vcpu, t))
 		defer(vcpu, t);
-	tell(vcpu, t);
+	if (!t->silent)
+		tell(vcpu, t);
+	else
+		pass_silently(vcpu, t);
 }
 
 void memory_event(struct vcpu *vcpu, uint64_t gpa, uint64_t entry)
@@ -181,23 +214,34 @@ void memory_event(struct vcpu *vcpu, uint64_t gpa, uint64_t entry)
 	cpu_put64(vcpu->cpu, cpu_layout.eip, eip);
 }
 
+/* Ask of the deferred trap.  False: the vCPU has gone elsewhere; *delivered: to a handler. */
+static bool ask_deferred(struct vcpu *vcpu, const struct trap *t, bool *delivered)
+{
+	struct scry_event event;
+
+	describe_trap(vcpu, t, &event);
+	if (!vcpu_ask(vcpu, &event) || vcpu->jumps || vcpu->moves)
+		return false;
+	*delivered = vcpu->action == SCRY_INJECT;
+	if (*delivered) {
+		interrupt_deliver(vcpu);
+		return false;
+	}
+	divert(vcpu, t);
+	return true;
+}
+
 bool memory_event_look(struct vcpu *vcpu)
 {
 	struct trap t = vcpu->deferred;
-	struct scry_event event;
+	bool delivered = false;
 
 	vcpu->deferred.access = 0;
 	if (!t.access || cpu_get64(vcpu->cpu, cpu_layout.eip) != t.rip)
 		return false;
 	vcpu->rip = t.rip;
-	describe_trap(vcpu, &t, &event);
-	if (!vcpu_ask(vcpu, &event) || vcpu->jumps || vcpu->moves)
-		return false;
-	if (vcpu->action == SCRY_INJECT) {
-		interrupt_deliver(vcpu);
-		return true;
-	}
-	divert(vcpu, &t);
+	if (!t.silent && !ask_deferred(vcpu, &t, &delivered))
+		return delivered;
 	pass_access(vcpu, &t);
 	if (t.access == SCRY_EXEC)
 		pass_fetch(vcpu);

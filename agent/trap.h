@@ -20,6 +20,7 @@ struct trap {
 	uint32_t access, size;
 	uint32_t insn_len;	/* 0 = it has none, or none that is known */
 	bool walk, locked;
+	bool silent;		/* nobody wants to know of it, but it is to come by each time */
 };
 
 /* What of an instruction has been told of. */

@@ -113,8 +113,7 @@ int scry_check_vcpus(const struct scry_vm *vm, uint64_t vcpus)
 {
 	if (vm->vcpus >= 64 || !(vcpus >> vm->vcpus))
 		return 0;
-	return scry_fail(SCRY_E_INVAL, "0x%llx names a vCPU that is not there: VM %s has %u, counted "
-			 "from 0", (unsigned long long)vcpus, vm->name, vm->vcpus);
+	return scry_check_vcpu(vm, (unsigned)(63 - __builtin_clzll(vcpus)));
 }
 
 int scry_info(struct scry_vm *vm, struct scry_info *info)

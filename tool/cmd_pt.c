@@ -93,6 +93,8 @@ static int record(struct args *args, struct pt_args *p)
 	no_more_words(args);
 	if (!p->record.file)
 		usage_error(args, "nowhere to record to: name a file with -o");
+	if (!strcmp(p->record.file, "-"))
+		usage_error(args, "it writes a file for each vCPU: give -o a name that they begin with");
 	if (open_vm(uri, &vm))
 		return EXIT_FAILURE;
 	ret = pt_record(vm, &p->record);
@@ -150,7 +152,7 @@ const struct command cmd_pt = {
 		{ KEY_CR3, "cr3", "ROOT", "record: only this address space" },
 		{ KEY_USER, "user", NULL, "record: only CPL 3" },
 		{ KEY_KERNEL, "kernel", NULL, "record: only CPL 0 to 2" },
-		{ KEY_RANGE, "range", "FIRST-LAST", "record: only code at these addresses" },
+		{ KEY_RANGE, "range", "FIRST-LAST", "record: only code here, by the translator's blocks" },
 		{ KEY_RING, "ring", "SIZE", "record: of the buffer for each vCPU (default: 4M)" },
 		{ KEY_INSNS, "insns", NULL, "decode: each instruction, disassembled" },
 		{ KEY_JSON, "json", NULL, "decode: one line of JSON each" },

@@ -192,7 +192,7 @@ const struct command cmd_read = {
 		{ 0 },
 	},
 	.example = "scry read web 0x100000 4k\n"
-		   "scry read web -V 0xffffffff81000000 64\n"
+		   "scry read web -V 0xffffffffab600080 64\n"
 		   "scry read web 0 640k -o low.bin",
 	.run = read_memory,
 };

@@ -14,6 +14,21 @@
 
 enum { KEY_FOR = KEY_FIRST_OWN, KEY_ON_CHANGE, KEY_REGS, KEY_STAT };
 
+/* Is its name right, at least? */
+static void __attribute__((noreturn)) no_event(struct args *args, const char *text)
+{
+	static const char *const names[] = { "break", "mem", "io", "int", "msr", "rdmsr", "wrmsr", "cpuid",
+					     "step", "desc", "shutdown" };
+	size_t len = strcspn(text, ":");
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i]) == len && !strncmp(text, names[i], len))
+			usage_error(args, "'%s' is not how %s is written (addresses are numbers, a "
+				    "range is FIRST-LAST)", text, names[i]);
+	usage_error(args, "'%s' is no event: use cr3, msr:lstar:w, cpuid, io:0x3f8 or another that the "
+		    "help lists", text);
+}
+
 /* Add what one event expression asks for. */
 static void add_event(struct args *args, struct trace *t, const char *text)
 {
@@ -22,8 +37,7 @@ static void add_event(struct args *args, struct trace *t, const char *text)
 	int n = is_breakpoint ? 0 : parse_event(text, subs);
 
 	if (!n && !is_breakpoint)
-		usage_error(args, "'%s' is no event: use cr3, msr:lstar:w, cpuid, io:0x3f8 or another "
-			    "that scry trace --help lists", text);
+		no_event(args, text);
 	if (t->sub_count + (size_t)n > TRACE_SUBS ||
 	    t->breakpoint_count + is_breakpoint >= TRACE_SUBS)
 		usage_error(args, "these are too many events: at most %d", TRACE_SUBS);
@@ -135,7 +149,7 @@ const struct command cmd_trace = {
 	.example = "scry trace web cr3 cpuid wrmsr:lstar --for 10\n"
 		   "scry trace web io:0x3f8-0x3ff:w cr8:rw hypercall\n"
 		   "scry trace web mem:0x1000000-0x1ffffff:w --stat --quiet --for 5\n"
-		   "scry trace web break:0xffffffff81000000 --regs -n 1\n"
+		   "scry trace web break:0xffffffffab600080 --regs -n 1\n"
 		   "scry trace web cpuid:0x40000000 --json",
 	.run = trace,
 };

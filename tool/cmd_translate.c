@@ -189,6 +189,6 @@ const struct command cmd_translate = {
 		OPT_JSON,
 		{ 0 },
 	},
-	.example = "scry translate web 0xffffffff81000000",
+	.example = "scry translate web 0xffffffffab600080",
 	.run = translate,
 };

@@ -131,7 +131,7 @@ static void print_memory(const struct scry_event *e)
 
 static void print_breakpoint(const struct scry_event *e)
 {
-	printf("cr3 0x%" PRIx64, e->cr3);
+	printf("number %" PRIu32 "  cr3 0x%" PRIx64, e->breakpoint.number, e->cr3);
 }
 
 static void print_shutdown(const struct scry_event *e)
@@ -162,12 +162,11 @@ static void print_register(const char *name, uint64_t value, bool last)
 	       last ? "\n" : "");
 }
 
-/* Five lines below the event's. */
+/* Six lines below the event's. */
 static void print_registers(const struct scry_event *e)
 {
 	for (enum scry_reg r = SCRY_REG_RAX; r <= SCRY_REG_R15; r++)
-		print_register(scry_reg_name(r), e->gpr[r], r % 4 == 3);
-	print_register("rip", e->rip, false);
+		print_register(scry_reg_name(r), e->gpr[r], r % 3 == 2);
 	print_register("rflags", e->rflags, false);
 	print_register("cr3", e->cr3, true);
 }

@@ -67,6 +67,10 @@ static void disassemble(const struct path_item *item, char *text, size_t size)
 	if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) ||
 	    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, item->bytes, item->size, &insn, operands)) ||
 	    !ZYAN_SUCCESS(ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_ATT)) ||
+	    !ZYAN_SUCCESS(ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE,
+						    ZYAN_FALSE)) ||
+	    !ZYAN_SUCCESS(ZydisFormatterSetProperty(
+		    &formatter, ZYDIS_FORMATTER_PROP_ADDR_PADDING_ABSOLUTE, ZYDIS_PADDING_DISABLED)) ||
 	    !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &insn, operands,
 							  insn.operand_count_visible, text, size,
 							  item->ip, ZYAN_NULL)))
@@ -106,10 +110,24 @@ static void print_interrupt(const struct decoding *d, const struct path_item *it
 static void print_error(const struct decoding *d, const struct path_item *item)
 {
 	if (d->decode->json)
-		printf("{\"error\": \"%s\", \"offset\": %" PRIu64 "}\n", item->why, item->offset);
+		printf("{\"error\": \"%s\", \"offset\": %" PRIu64 ", \"ip\": \"0x%" PRIx64
+		       "\", \"cr3\": \"0x%" PRIx64 "\"}\n", item->why, item->offset, item->ip,
+		       item->cr3);
+	else if (item->ip)
+		printf("%s%-9s%s  %016" PRIx64 "  no code there now, with cr3 0x%" PRIx64 "\n",
+		       colour(RED), "error", colour(PLAIN), item->ip, item->cr3);
 	else
 		printf("%s%-9s%s  at byte %" PRIu64 " of the packets: %s\n", colour(RED), "error",
 		       colour(PLAIN), item->offset, item->why);
+}
+
+static void print_skipped(const struct decoding *d, const struct path_item *item)
+{
+	if (d->decode->json)
+		printf("{\"skipped\": %" PRIu64 "}\n", item->skipped);
+	else
+		printf("%s%-9s%s  %" PRIu64 " bytes of packets, to the next PSB\n", colour(RED),
+		       "skipped", colour(PLAIN), item->skipped);
 }
 
 static void print_lost(const struct decoding *d)
@@ -144,6 +162,8 @@ static int print_item(const struct path_item *item, void *opaque)
 		print_interrupt(d, item);
 	else if (item->kind == PATH_LOST)
 		print_lost(d);
+	else if (item->kind == PATH_SKIPPED)
+		print_skipped(d, item);
 	else
 		print_error(d, item);
 	d->interrupts += item->kind == PATH_INTERRUPT;
@@ -198,7 +218,7 @@ int pt_decode(struct scry_vm *vm, const struct pt_decode *decode)
 	if (fd < 0)
 		return fail("cannot open %s: %s", decode->file, strerror(errno));
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !st.st_size)
-		ret = fail("%s is empty, or no regular file", decode->file);
+		ret = fail("%s is no regular file, or empty: nothing was traced", decode->file);
 	else
 		ret = decode_file(vm, decode, fd, (size_t)st.st_size);
 	close(fd);

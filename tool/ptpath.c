@@ -17,6 +17,9 @@ struct path {
 		struct scry_as *as;
 	} space[SPACES];
 	unsigned next;		/* the one to be replaced */
+	uint64_t cr3;		/* as given */
+	uint64_t unread;	/* the last address of code that could not be read */
+	uint64_t error_at;	/* offset of the last error + 1, until the path goes on */
 };
 
 static struct scry_as *space_of(struct path *p, uint64_t cr3)
@@ -44,6 +47,7 @@ static int read_code(uint8_t *buffer, size_t size, const struct pt_asid *asid, u
 	size_t in_page = 4096 - ip % 4096;
 	struct scry_as *as = NULL;
 
+	p->unread = ip;
 	/* Without paging there is no CR3. */
 	if (asid->cr3 && asid->cr3 != pt_asid_no_cr3) {
 		as = space_of(p, asid->cr3);
@@ -59,10 +63,24 @@ static int read_code(uint8_t *buffer, size_t size, const struct pt_asid *asid, u
 	}
 }
 
+static int give_cr3(struct path *p, uint64_t cr3)
+{
+	const struct path_item item = { .kind = PATH_CR3, .cr3 = cr3 };
+
+	if (p->cr3 == cr3)
+		return 0;
+	p->cr3 = cr3;
+	return p->fn(&item, p->opaque);
+}
+
 static int give_event(struct path *p, const struct pt_event *e)
 {
-	struct path_item item = { .kind = PATH_ERROR };
+	struct path_item item;
 
+	if (e->type == ptev_paging || e->type == ptev_async_paging)
+		return give_cr3(p, e->type == ptev_paging ? e->variant.paging.cr3 :
+							    e->variant.async_paging.cr3);
+	/* What a PSB repeats, for those who begin there. */
 	if (e->status_update)
 		return 0;
 	switch (e->type) {
@@ -81,9 +99,6 @@ static int give_event(struct path *p, const struct pt_event *e)
 					   .ip = e->variant.async_branch.from,
 					   .to = e->variant.async_branch.to };
 		break;
-	case ptev_paging:
-		item = (struct path_item){ .kind = PATH_CR3, .cr3 = e->variant.paging.cr3 };
-		break;
 	case ptev_overflow:
 		item = (struct path_item){ .kind = PATH_LOST };
 		break;
@@ -95,9 +110,26 @@ static int give_event(struct path *p, const struct pt_event *e)
 
 static int give_error(struct path *p, int error)
 {
-	struct path_item item = { .kind = PATH_ERROR, .why = pt_errstr(pt_errcode(error)) };
+	struct path_item item = { .kind = PATH_ERROR, .why = pt_errstr(pt_errcode(error)),
+				  .ip = p->unread, .cr3 = p->cr3 };
 
+	if (error != -pte_nomap)
+		item.ip = 0;
 	pt_insn_get_offset(p->decoder, &item.offset);
+	p->error_at = item.offset + 1;
+	return p->fn(&item, p->opaque);
+}
+
+/* After an error the path goes on at the next PSB. */
+static int give_skipped(struct path *p)
+{
+	struct path_item item = { .kind = PATH_SKIPPED };
+
+	if (!p->error_at)
+		return 0;
+	pt_insn_get_sync_offset(p->decoder, &item.offset);
+	item.skipped = item.offset - (p->error_at - 1);
+	p->error_at = 0;
 	return p->fn(&item, p->opaque);
 }
 
@@ -137,6 +169,7 @@ static int run(struct path *p)
 	int ret = 0, status;
 
 	while (!ret && (status = pt_insn_sync_forward(p->decoder)) >= 0) {
+		ret = give_skipped(p);
 		status = follow(p, status, &ret);
 		if (status < 0 && status != -pte_eos && !ret)
 			ret = give_error(p, status);

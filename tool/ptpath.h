@@ -12,7 +12,9 @@ enum path_kind {
 	PATH_INTERRUPT,		/* exception or interrupt at ip, to `to` */
 	PATH_CR3,
 	PATH_LOST,		/* packets were lost */
-	PATH_ERROR,		/* the packets at `offset` and the code do not agree: see why */
+	PATH_ERROR,		/* the packets at `offset` and the code do not agree: see why; ip: its
+				 * code is not there, in the address space cr3 */
+	PATH_SKIPPED,		/* behind it: so many bytes of packets */
 };
 
 struct path_item {
@@ -20,7 +22,7 @@ struct path_item {
 	uint64_t ip, to, cr3;
 	const uint8_t *bytes;	/* PATH_INSN */
 	unsigned size, bits;	/* bits: 16, 32 or 64 */
-	uint64_t offset;
+	uint64_t offset, skipped;
 	const char *why;
 };
 

@@ -37,7 +37,7 @@ struct scry_breakpoint {
  * a SCRY_EVENT_BREAKPOINT, with no subscription; its replies are those of an
  * instruction's event: SCRY_CONTINUE executes the instruction.  Returns the
  * breakpoint's number (positive).  Several at one address are one event, of the
- * lowest number.  From any thread; in force on all vCPUs on return.
+ * lowest number; numbers of those removed come again.  From any thread; in force on all vCPUs on return.
  * SCRY_E_NOMEM when there are too many.
  */
 int scry_breakpoint_add(struct scry_vm *vm, const struct scry_breakpoint *breakpoint);

@@ -278,7 +278,8 @@ struct scry_event {
  */
 
 /*
- * SCRY_EVENT_BREAKPOINT comes before any other event of its instruction.  One
+ * SCRY_EVENT_BREAKPOINT comes before any other event of its instruction, but for
+ * its fetch (SCRY_EVENT_MEMORY).  One
  * with REP is an event at least, and one for each repetition at most.
  */
 

@@ -48,7 +48,8 @@ struct scry_pt_opts {
 int scry_pt_start(struct scry_vm *vm, const struct scry_pt_opts *opts);
 
 /*
- * Take the vCPU's next packets, at most len bytes; a packet may be cut.  Returns
+ * Take the vCPU's next packets, at most len bytes; the last may be cut.  A PSB,
+ * from which a decoder can begin, comes every 16 KiB.  Returns
  * how many bytes there were, 0 for none now.  Any thread, one at a time for a vCPU.
  * SCRY_E_STATE if nothing was ever traced.
  */

@@ -14,7 +14,8 @@ extern "C" {
  * A view is one mapping of guest-physical memory, as the processor sees it:
  * which accesses to each guest frame are trapped, and which memory stands in
  * its place (Intel SDM volume 3, 29.3: EPT; several of them are Xen's altp2m).
- * Each vCPU is in one view at a time.  View 0 is the one that all begin in; it
+ * Each vCPU is in one view at a time.  View 0 is the one that all begin in, those
+ * that start later, too; it
  * can be changed like any other, but not destroyed.
  *
  * A trapped access is a SCRY_EVENT_MEMORY if a subscription wants it, and takes

@@ -225,6 +225,37 @@ static int fetches(struct ctx *c)
 	return 0;
 }
 
+/* Of a part of a page that is executed all along: its second instruction, a byte of its first. */
+static int fetch_range(struct ctx *c)
+{
+	const struct {
+		uint64_t at, gpa;
+		uint32_t size;
+	} parts[] = {
+		{ c->probe.patch + 5, c->probe.patch + 5, 1 }, { c->probe.patch + 2, c->probe.patch, 5 },
+	};
+	const struct probe_op op = OP(EXEC, .arg = c->probe.patch, .flags = PROBE_CHECK, .expect = 1);
+	uint64_t all = (UINT64_C(1) << c->vcpus) - 1;
+	int number;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct seen s = { 0 };
+
+		DO(run(c, op, all, &s));	/* untrapped, so that the code is known */
+		number = subscribe(c, SUB(MEMORY, .memory = { .use_range = 1, .first = parts[i].at,
+							      .last = parts[i].at }));
+		DO(number);
+		DO(trap(c, c->probe.patch, 1, SCRY_EXEC));
+		DO(run(c, op, all, &s));
+		CHECK(c, s.count == N * c->vcpus && s.gpa == parts[i].gpa && s.size == parts[i].size,
+		      "part %u: %llu events, not %llu; %u bytes at %#llx", i, (ull)s.count,
+		      (ull)(N * c->vcpus), s.size, (ull)s.gpa);
+		OK(c, scry_unsubscribe(c->vm, number));
+		DO(trap(c, c->probe.patch, 1, 0));
+	}
+	return 0;
+}
+
 /* An instruction across a border, of which each page is trapped in turn. */
 static int fetch_crossing(struct ctx *c)
 {
@@ -362,6 +393,7 @@ const struct test tests_memory_events[] = {
 	{ "mem-crossing", crossing, NEEDS },
 	{ "mem-locked", locked, NEEDS },
 	{ "mem-fetches", fetches, NEEDS },
+	{ "mem-fetch-range", fetch_range, NEEDS },
 	{ "mem-fetch-crossing", fetch_crossing, NEEDS },
 	{ "mem-skip-deny", skipped_and_denied, NEEDS },
 	{ "mem-registers", registers, NEEDS },
