@@ -7,7 +7,7 @@ struct vcpu;
 /* Where the agent gets a look at a vCPU between its blocks.  0, or refuse(). */
 int look_init(void);
 
-/* In its own thread, with or without QEMU's big lock: look before the next block, and at each until then. */
+/* In its own thread, with or without QEMU's big lock: look before the next block. */
 void look_soon(struct vcpu *vcpu);
 
 #endif

@@ -10,7 +10,10 @@ struct vcpu;
 /* How a guest ends or begins: requests to reset or switch off, processors started.  0, or refuse(). */
 int power_init(void);
 
-/* Between blocks, with QEMU's big lock held: tell of what the vCPU asked for, and do it if so answered. */
+/*
+ * Between blocks, with QEMU's big lock held: tell of what the vCPU asked for, and do
+ * it if so answered.
+ */
 void power_look(struct vcpu *vcpu);
 
 /* Does it wait for its start-up message, at the reset vector? */

@@ -36,7 +36,10 @@ struct pt_filter {
 	uint64_t cr3, first, last;
 };
 
-/* Note a block that is being translated; NULL if there is no memory.  Lives until pt_block_free_all(). */
+/*
+ * Note a block that is being translated; NULL if there is no memory.  It lives
+ * until pt_block_free_all().
+ */
 struct pt_block *pt_block_add(struct qemu_tb *tb);
 
 /* In a vCPU that is about to execute it: find out the rest. */

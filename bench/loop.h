@@ -13,7 +13,7 @@
 int loop_start(struct scry_vm *vm, const struct probe_op *list, unsigned count);
 int loop_stop(struct scry_vm *vm);	/* and wait for the list's end */
 
-/* Nanoseconds of a round of the list, which runs by itself; of its own list, started and stopped. */
+/* Nanoseconds of a round of the list, which runs by itself; of a list started and stopped here. */
 double loop_round(struct scry_vm *vm);
 double loop_list(struct scry_vm *vm, const struct probe_op *list, unsigned count);
 

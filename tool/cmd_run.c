@@ -287,8 +287,8 @@ const struct command cmd_run = {
 		 "and exit status are QEMU's. Around a QEMU command line of your own it adds\n"
 		 "scry's agent, TCG and a shared memory backend of the size that -m says, each\n"
 		 "unless you chose one. From --kernel or --disk it also adds -nographic,\n"
-		 "unless you chose a display: Ctrl-A X then ends QEMU. Without --name the VM has the name of QEMU's\n"
-		 "-name, else its PID.",
+		 "unless you chose a display: Ctrl-A X then ends QEMU. Without --name the VM has\n"
+		 "the name of QEMU's -name, else its PID.",
 	.opts = (const struct opt[]){
 		{ KEY_NAME, "name", "NAME", "the VM's name for scry" },
 		{ KEY_QEMU, "qemu", "BINARY", "the QEMU to run (default: " DEFAULT_QEMU ")" },

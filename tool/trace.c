@@ -121,7 +121,8 @@ static void print_summary(const struct trace *t)
 	struct libscols_table *table;
 
 	printf("%s%s%" PRIu64 " event%s in %.3f s, %.1f per second%s\n", t->quiet ? "" : "\n",
-	       colour(BOLD), t->total, t->total == 1 ? "" : "s", seconds, (double)t->total / seconds, colour(PLAIN));
+	       colour(BOLD), t->total, t->total == 1 ? "" : "s", seconds, (double)t->total / seconds,
+	       colour(PLAIN));
 	if (!t->total)
 		return;
 	if (t->stat) {
