@@ -21,6 +21,8 @@ static const struct {
 	{ "Live: CR3 writes, CPUID and MSR accesses", demo_stream },
 	{ "Another answer to CPUID, under the guest's eyes", demo_vendor },
 	{ "A write to an MSR, denied", demo_deny },
+	{ "A hidden breakpoint where system calls enter the kernel", demo_breakpoint },
+	{ "Intel PT packets of all that it executes", demo_packets },
 	{ "The tool killed in mid-stream", demo_kill },
 	{ "Figures", demo_figures },
 };

@@ -69,6 +69,8 @@ int demo_banner(struct demo *d);
 int demo_stream(struct demo *d);
 int demo_vendor(struct demo *d);
 int demo_deny(struct demo *d);
+int demo_breakpoint(struct demo *d);
+int demo_packets(struct demo *d);
 int demo_kill(struct demo *d);
 int demo_figures(struct demo *d);
 
