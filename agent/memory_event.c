@@ -106,9 +106,11 @@ static void tell(struct vcpu *vcpu, const struct trap *t)
 	describe_trap(vcpu, t, &event);
 	ours = vcpu_ask(vcpu, &event);
 	vcpu->access = access;
+	if (!ours)
+		vcpu_leave(vcpu);
 	if (is_delivery(&access))
 		return;
-	if (!ours || vcpu->jumps)
+	if (vcpu->jumps)
 		vcpu_leave(vcpu);
 	divert(vcpu, t);
 	if (vcpu->moves)

@@ -53,6 +53,7 @@ struct pt_block *pt_block_add(struct qemu_tb *tb)
 {
 	size_t count = qemu.qemu_plugin_tb_n_insns(tb), len;
 	struct qemu_insn *last = qemu.qemu_plugin_tb_get_insn(tb, count - 1);
+	uint64_t first = qemu.qemu_plugin_insn_vaddr(qemu.qemu_plugin_tb_get_insn(tb, 0));
 	struct pt_block *block = allocate();
 	const void *bytes;
 
@@ -60,8 +61,7 @@ struct pt_block *pt_block_add(struct qemu_tb *tb)
 		return NULL;
 	len = qemu.qemu_plugin_insn_size(last);
 	*block = (struct pt_block){
-		.start = qemu.qemu_plugin_insn_vaddr(qemu.qemu_plugin_tb_get_insn(tb, 0)),
-		.next = qemu.qemu_plugin_insn_vaddr(last) + len,
+		.len = qemu.qemu_plugin_insn_vaddr(last) + len - first,
 		.insns = (uint16_t)count,
 		.last_len = (uint8_t)(len < sizeof(block->last) ? len : sizeof(block->last)),
 	};
@@ -134,9 +134,9 @@ static enum pt_end end_of(struct pt_block *block)
 	    insn.meta.category != ZYDIS_CATEGORY_UNCOND_BR &&
 	    insn.meta.category != ZYDIS_CATEGORY_CALL)
 		return PT_RUNS_ON;
-	if (operands[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
+	if (operands[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE || !operands[0].imm.is_relative)
 		return PT_INDIRECT;
-	ZydisCalcAbsoluteAddress(&insn, &operands[0], block->next - block->last_len, &block->target);
+	block->target = block->len + operands[0].imm.value.u;
 	return insn.meta.category == ZYDIS_CATEGORY_COND_BR ? PT_CONDITIONAL : PT_DIRECT;
 }
 
@@ -148,8 +148,6 @@ void pt_block_know(struct pt_block *block, const struct qemu_cpu *cpu,
 	/* Several vCPUs may come by at once, and find the same. */
 	block->mode = (uint8_t)mode_of(cpu);
 	block->end = (uint8_t)end_of(block);
-	block->traced = (user ? filter->user : filter->kernel) &&
-			(!filter->use_range ||
-			 (block->start <= filter->last && block->next > filter->first));
+	block->traced = user ? filter->user : filter->kernel;
 	atomic_store_explicit(&block->known, true, memory_order_release);
 }

@@ -17,14 +17,14 @@ enum pt_end {
 	PT_FAR,			/* anywhere, maybe in another mode */
 };
 
-/* A translated block. */
+/* A translated block.  It serves wherever its page is mapped: it has no address of its own. */
 struct pt_block {
-	uint64_t start, next;	/* linear addresses: of its first instruction, and behind its last */
-	uint64_t target;
+	uint64_t len;
+	uint64_t target;	/* from its first byte */
 	_Atomic bool known;	/* what follows has been found out, at its first execution */
 	uint8_t end;		/* enum pt_end */
 	uint8_t mode;		/* PT_MODE_... */
-	bool traced;		/* the filter wants it, but for CR3 */
+	bool traced;		/* the filter wants its CPL */
 	uint16_t insns;
 	uint8_t last_len, last[15];	/* its last instruction */
 };
@@ -48,10 +48,5 @@ void pt_block_know(struct pt_block *block, const struct qemu_cpu *cpu,
 
 /* While no vCPU is in a block, and none of them will be executed again. */
 void pt_block_free_all(void);
-
-static inline bool pt_block_has(const struct pt_block *block, uint64_t ip)
-{
-	return ip >= block->start && ip < block->next;
-}
 
 #endif

@@ -19,21 +19,33 @@ static void jump(struct pt_vcpu *v, uint64_t from, uint64_t to)
 	pt_tip(&v->out, to);
 }
 
+/* An address of the block's; outside 64-bit mode addresses wrap at 4 GiB. */
+static inline uint64_t in_block(const struct pt_vcpu *v, uint64_t offset)
+{
+	return v->block->mode == PT_MODE_64 ? v->start + offset : (uint32_t)(v->start + offset);
+}
+
+static bool has(const struct pt_vcpu *v, uint64_t ip)
+{
+	return ip - v->start < v->block->len;
+}
+
 /* Left behind its last instruction, for ip?  Then say so, if there is anything to say. */
 static bool left_at_end(struct pt_vcpu *v, uint64_t ip)
 {
 	const struct pt_block *b = v->block;
+	bool taken = ip == in_block(v, b->target);
 
 	switch (b->end) {
 	case PT_RUNS_ON:
-		return ip == b->next;
+		return ip == in_block(v, b->len);
 	case PT_CONDITIONAL:
-		if (ip != b->target && ip != b->next)
+		if (!taken && ip != in_block(v, b->len))
 			return false;
-		pt_tnt(&v->out, ip == b->target);
+		pt_tnt(&v->out, taken);
 		return true;
 	case PT_DIRECT:
-		return ip == b->target;
+		return taken;
 	default:
 		pt_tip(&v->out, ip);
 		return true;
@@ -47,7 +59,7 @@ static uint64_t expected(struct pt_vcpu *v)
 
 	if (b->end == PT_CONDITIONAL)
 		pt_tnt(&v->out, false);
-	return b->end == PT_DIRECT ? b->target : b->next;
+	return in_block(v, b->end == PT_DIRECT ? b->target : b->len);
 }
 
 /*
@@ -56,17 +68,21 @@ static uint64_t expected(struct pt_vcpu *v)
  */
 static void come_to(struct pt_vcpu *v, uint64_t ip, bool inside)
 {
-	if (inside && pt_block_has(v->block, ip))
+	if (inside && has(v, ip))
 		return;
-	if (left_at_end(v, ip) || pt_block_has(v->block, ip))
+	if (left_at_end(v, ip) || has(v, ip))
 		return;
 	jump(v, expected(v), ip);
 }
 
-static bool is_traced(const struct pt_vcpu *v, const struct pt_block *block, uint64_t cr3)
+static bool is_traced(const struct pt_vcpu *v, const struct pt_block *block, uint64_t start,
+		      uint64_t cr3)
 {
-	return block->traced && (!v->filter->use_cr3 ||
-				 !((cr3 ^ v->filter->cr3) & UINT64_C(0x7ffffffffffff000)));
+	const struct pt_filter *f = v->filter;
+
+	return block->traced &&
+	       (!f->use_cr3 || !((cr3 ^ f->cr3) & UINT64_C(0x7ffffffffffff000))) &&
+	       (!f->use_range || (start <= f->last && start + block->len > f->first));
 }
 
 static void stop(struct pt_vcpu *v, uint64_t ip)
@@ -93,39 +109,39 @@ static void tell_cr3(struct pt_vcpu *v, uint64_t cr3)
 	pt_pip(&v->out, cr3);
 }
 
-/* From the last block, or from where an interrupt came, to this one. */
-static void follow(struct pt_vcpu *v, const struct pt_block *block)
+/* From the last block, or from where an interrupt came, to this one at `start`. */
+static void follow(struct pt_vcpu *v, const struct pt_block *block, uint64_t start)
 {
-	/* QEMU tries the first instruction again, in a block of its own. */
-	bool again = v->block && block != v->block && block->start == v->block->start &&
-		     block->insns < v->block->insns;
+	/* QEMU tries an instruction before the block's last again, alone. */
+	bool again = v->block && block->insns == 1 && has(v, start) &&
+		     start - v->start + block->len < v->block->len;
 
 	if (v->interrupted) {
 		pt_fup(&v->out, v->from);
 		tell_mode(v, block->mode);
-		pt_tip(&v->out, block->start);
+		pt_tip(&v->out, start);
 	} else if (v->block) {
 		if (v->block->end == PT_FAR)
 			tell_mode(v, block->mode);
-		come_to(v, block->start, v->left || again);
+		come_to(v, start, v->left || again);
 	}
 }
 
-static void start(struct pt_vcpu *v, const struct pt_block *block, uint64_t cr3)
+static void enable(struct pt_vcpu *v, const struct pt_block *block, uint64_t start, uint64_t cr3)
 {
 	if (v->cr3 != cr3 || v->mode != block->mode || v->out.attention) {
 		v->cr3 = cr3;
 		v->mode = block->mode;
 		pt_psb(&v->out, cr3, block->mode, NULL);
 	}
-	pt_tip_pge(&v->out, block->start);
+	pt_tip_pge(&v->out, start);
 	v->tracing = true;
 }
 
 /* Out of the filter: where the vCPU came to is told all the same. */
-static void leave(struct pt_vcpu *v, const struct pt_block *block)
+static void leave(struct pt_vcpu *v, uint64_t start)
 {
-	uint64_t at = v->interrupted ? v->from : block->start;
+	uint64_t at = v->interrupted ? v->from : start;
 
 	if (!v->tracing)
 		return;
@@ -134,22 +150,22 @@ static void leave(struct pt_vcpu *v, const struct pt_block *block)
 	stop(v, at);
 }
 
-static void trace(struct pt_vcpu *v, const struct pt_block *block, uint64_t cr3)
+static void trace(struct pt_vcpu *v, const struct pt_block *block, uint64_t start, uint64_t cr3)
 {
 	if (!v->tracing) {
-		start(v, block, cr3);
+		enable(v, block, start, cr3);
 		return;
 	}
-	follow(v, block);
+	follow(v, block, start);
 	tell_cr3(v, cr3);
 	if (v->out.attention) {
 		v->mode = block->mode;
-		pt_psb(&v->out, cr3, block->mode, &block->start);
+		pt_psb(&v->out, cr3, block->mode, &start);
 	}
 }
 
 /* Anything but one block after the other. */
-static void begin_special(struct pt_vcpu *v, struct pt_block *block, uint64_t cr3)
+static void begin_special(struct pt_vcpu *v, struct pt_block *block, uint64_t start, uint64_t cr3)
 {
 	bool traced;
 
@@ -158,27 +174,40 @@ static void begin_special(struct pt_vcpu *v, struct pt_block *block, uint64_t cr
 	/* Where packets were lost, tracing ended, and begins anew once there is room. */
 	if (v->out.lost)
 		v->tracing = false;
-	traced = is_traced(v, block, cr3) && (!v->out.lost || pt_resume(&v->out));
+	traced = is_traced(v, block, start, cr3) && (!v->out.lost || pt_resume(&v->out));
 	if (traced)
-		trace(v, block, cr3);
+		trace(v, block, start, cr3);
 	else
-		leave(v, block);
+		leave(v, start);
 	v->left = v->interrupted = false;
-	v->special = v->out.lost || !traced;
+	v->special = v->out.lost || !traced || v->filter->use_range;
 	v->block = traced ? block : NULL;
+	v->start = start;
+}
+
+/* rip is up to date where a block begins. */
+static uint64_t address_of(const struct pt_vcpu *v)
+{
+	uint64_t rip = cpu_get64(v->cpu, cpu_layout.eip);
+
+	if (cpu_hflags(v->cpu) & HF_CS64)
+		return rip;
+	return (uint32_t)(cpu_get64(v->cpu, cpu_segment(1) + cpu_layout.seg.base) + rip);
 }
 
 void pt_vcpu_begin(struct pt_vcpu *v, struct pt_block *block)
 {
-	uint64_t cr3 = cpu_get64(v->cpu, cpu_layout.cr3);
+	uint64_t cr3 = cpu_get64(v->cpu, cpu_layout.cr3), start = address_of(v);
 
-	if (v->special || v->out.attention || v->cr3 != cr3 || !block->traced ||
-	    v->block->end == PT_FAR ||
-	    (v->block->start == block->start && v->block != block) ||
-	    !left_at_end(v, block->start))
-		begin_special(v, block, cr3);
-	else
+	if (v->special || v->out.attention || v->cr3 != cr3 ||
+	    !atomic_load_explicit(&block->known, memory_order_acquire) || !block->traced ||
+	    v->block->end == PT_FAR || (v->block != block && has(v, start)) ||
+	    !left_at_end(v, start)) {
+		begin_special(v, block, start, cr3);
+	} else {
 		v->block = block;
+		v->start = start;
+	}
 }
 
 void pt_vcpu_interrupt(struct pt_vcpu *v, uint64_t ip, bool exception)

@@ -14,6 +14,7 @@ struct pt_vcpu {
 	const struct pt_filter *filter;
 	const struct qemu_cpu *cpu;
 	const struct pt_block *block;	/* the last that began, and not yet left; or NULL */
+	uint64_t start;			/* where it is, linear */
 	struct pt_block kept;		/* a copy of it, once translated code is gone */
 	uint64_t cr3;			/* as told */
 	uint8_t mode;			/* as told */

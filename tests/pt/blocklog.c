@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* blocklog.so,log=FILE: a plugin for QEMU that fills struct blocklog. */
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "agent/image.h"
+#include "agent/operand.h"
 #include "blocklog.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -17,26 +18,16 @@ struct insn;
 
 /* QEMU's docs/devel/tcg-plugins. */
 extern size_t qemu_plugin_tb_n_insns(const struct tb *tb);
-extern uint64_t qemu_plugin_tb_vaddr(const struct tb *tb);
 extern void qemu_plugin_register_vcpu_tb_exec_cb(struct tb *tb, void (*fn)(unsigned, void *),
 						 int flags, void *data);
 extern void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
 						  void (*fn)(uint64_t id, struct tb *tb));
 
-extern EXPORT int qemu_plugin_version;
-EXPORT int qemu_plugin_version = 1;
-
-__attribute__((constructor)) static void choose_version(void)
-{
-	if (dlsym(RTLD_DEFAULT, "qemu_plugin_read_memory_vaddr"))
-		qemu_plugin_version = 4;
-}
-
 static struct blocklog *blocklog;
 
-static void begins(unsigned vcpu, void *data)
+/* A block is wherever its page is mapped: only rip says where. */
+static void begins(unsigned vcpu, void *insns)
 {
-	const struct log_entry *block = data;
 	uint64_t n;
 
 	if (vcpu >= LOG_VCPUS || !atomic_load_explicit(&blocklog->on, memory_order_relaxed))
@@ -44,20 +35,15 @@ static void begins(unsigned vcpu, void *data)
 	n = atomic_load_explicit(&blocklog->count[vcpu], memory_order_relaxed);
 	if (n == LOG_MOST)
 		return;
-	blocklog->entry[vcpu][n] = *block;
+	blocklog->entry[vcpu][n].pc = code_address(qemu.qemu_get_cpu((int)vcpu));
+	blocklog->entry[vcpu][n].insns = (uint64_t)insns;
 	atomic_store_explicit(&blocklog->count[vcpu], n + 1, memory_order_release);
 }
 
 static void translate(uint64_t id, struct tb *tb)
 {
-	/* Never freed: tests are short. */
-	struct log_entry *block = malloc(sizeof(*block));
-
 	(void)id;
-	if (!block)
-		abort();
-	*block = (struct log_entry){ qemu_plugin_tb_vaddr(tb), qemu_plugin_tb_n_insns(tb) };
-	qemu_plugin_register_vcpu_tb_exec_cb(tb, begins, 0, block);
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, begins, 0, (void *)qemu_plugin_tb_n_insns(tb));
 }
 
 EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv);
@@ -67,7 +53,7 @@ EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **a
 		 open(argv[0] + 4, O_RDWR | O_CREAT, 0600) : -1;
 
 	(void)info;
-	if (fd < 0 || ftruncate(fd, sizeof(*blocklog)) < 0)
+	if (image_init() < 0 || qemu_init() < 0 || cpu_layout_init() < 0 || fd < 0 || ftruncate(fd, sizeof(*blocklog)) < 0)
 		return -1;
 	blocklog = mmap(NULL, sizeof(*blocklog), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);

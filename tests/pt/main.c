@@ -97,16 +97,21 @@ static void trace(struct run *r, unsigned ms)
 static void open_probe(struct run *r, const char *uri)
 {
 	struct ctx c = { .uri = uri };
-	const struct probe_op list[] = {
+	struct probe_op list[] = {
 		OP(CPUID), OP(INT3), OP(INTN), OP(UD2), OP(SYSCALL), OP(RDMSR, .arg = 0x4fff),
 		OP(CHECKSUM, .value = 7), OP(CPUID, .flags = PROBE_USER), OP(HLT),
 		OP(READ, .size = 8, .arg = PROBE_NOWHERE, .flags = PROBE_USER),
 		OP(UD2, .flags = PROBE_USER), OP(LTR, .value = PROBE_SEL_TSS2), OP(CR8),
-		OP(DR_READ, .arg = 6), OP(VMCALL), OP(RDTSC),
+		OP(EXEC), OP(VMCALL), OP(EXEC),
 	};
+	const unsigned count = sizeof(list) / sizeof(list[0]);
 
-	if (world_open(&c) < 0 || world_reset(&c) < 0 || guest_start_all(&c, list, sizeof(list) / sizeof(list[0]),
-								       FOREVER) < 0)
+	if (world_open(&c) < 0 || world_reset(&c) < 0)
+		die("the probe does not answer: %s", c.why);
+	/* One page of code, mapped twice. */
+	list[count - 3].arg = c.probe.patch;
+	list[count - 1].arg = PROBE_ALIAS + c.probe.patch;
+	if (guest_start_all(&c, list, count, FOREVER) < 0)
 		die("the probe does not do it: %s", c.why);
 	r->vm = c.vm;
 }
