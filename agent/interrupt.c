@@ -137,6 +137,8 @@ static void divert(struct vcpu *vcpu, const struct delivery *d)
 		return;
 	}
 	end_dropped(vcpu, d);
+	if (type_of(d) == SCRY_INTERRUPT_EXCEPTION)
+		pt_left(vcpu);		/* its block, in the middle */
 	if (vcpu->action == SCRY_INJECT)
 		interrupt_deliver(vcpu);
 	else if (d->is_int && !vcpu->jumps)
@@ -172,7 +174,7 @@ static void hook(struct qemu_cpu *cpu, int vector, int is_int, int error, uint64
 	if (ours || !wanted(vcpu, &d) || !qemu.bql_locked())
 		deliver(vcpu, &d);
 	else if (!ask(vcpu, &d))
-		return;
+		pt_left(vcpu);
 	else if (vcpu->action == SCRY_CONTINUE && !vcpu->jumps)
 		deliver(vcpu, &d);
 	else

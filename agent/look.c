@@ -54,7 +54,8 @@ static bool hook(struct qemu_cpu *cpu, int request)
 		return original(cpu, request);
 	if (cpu_get32(cpu, cpu_layout.interrupt_request) & REQUEST_LOOK) {
 		set_request(cpu, false);
-		power_look(vcpu);
+		if (power_look(vcpu))
+			return false;
 		pass_look(vcpu);
 		if (memory_event_look(vcpu))
 			return true;

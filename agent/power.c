@@ -33,7 +33,7 @@ static void wake(struct qemu_cpu *cpu, uint64_t data)
 {
 	struct vcpu *vcpu = (struct vcpu *)data;
 
-	vcpu->power.halted = cpu_get32(cpu, cpu_layout.halted);
+	vcpu->power.halted |= cpu_get32(cpu, cpu_layout.halted) != 0;
 	cpu_put32(cpu, cpu_layout.halted, 0);
 	look_soon(vcpu);
 }
@@ -56,10 +56,10 @@ static bool put_off(struct vcpu *vcpu, enum scry_shutdown_type type)
 
 	if (!vcpu || !filters || !filter_match_shutdown(filters, vcpu->index, type))
 		return false;
-	if (vcpu->power.asks)
-		return true;	/* the same once more */
+	/* The same once more, maybe: a reset by the host may have taken the last look away. */
+	if (!vcpu->power.asks)
+		vcpu->power.type = type;
 	vcpu->power.asks = true;
-	vcpu->power.type = type;
 	qemu.async_run_on_cpu(vcpu->cpu, wake, (uint64_t)vcpu);
 	return true;
 }
@@ -110,14 +110,15 @@ static void shut_down(struct vcpu *vcpu)
 	halt(vcpu);
 }
 
-void power_look(struct vcpu *vcpu)
+bool power_look(struct vcpu *vcpu)
 {
 	enum scry_shutdown_type type = vcpu->power.type;
+	bool ours, halted = vcpu->power.halted;
 	struct scry_event event;
-	bool ours;
 
 	if (!vcpu->power.asks)
-		return;
+		return false;
+	vcpu->power.halted = false;
 	vcpu->rip = cpu_get64(vcpu->cpu, cpu_layout.eip);
 	describe_vcpu(vcpu, &event);
 	event.kind = SCRY_EVENT_SHUTDOWN;
@@ -125,13 +126,15 @@ void power_look(struct vcpu *vcpu)
 	ours = vcpu_ask(vcpu, &event);
 	vcpu->power.asks = false;
 	if (!ours)
-		return;		/* QEMU has reset it already */
+		return false;	/* QEMU has reset it already */
 	if (vcpu->action == SCRY_CONTINUE && !vcpu->jumps)
 		request(type);
+	halted = type == SCRY_SHUTDOWN_TRIPLE_FAULT || (halted && !vcpu->jumps);
 	if (type == SCRY_SHUTDOWN_TRIPLE_FAULT)
 		shut_down(vcpu);
-	else if (vcpu->power.halted && !vcpu->jumps)
+	else if (halted)
 		halt(vcpu);
+	return halted;
 }
 
 bool power_waits_for_start(const struct vcpu *vcpu)

@@ -12,9 +12,9 @@ int power_init(void);
 
 /*
  * Between blocks, with QEMU's big lock held: tell of what the vCPU asked for, and do
- * it if so answered.
+ * it if so answered.  True: it is halted, and takes nothing now.
  */
-void power_look(struct vcpu *vcpu);
+bool power_look(struct vcpu *vcpu);
 
 /* Does it wait for its start-up message, at the reset vector? */
 bool power_waits_for_start(const struct vcpu *vcpu);

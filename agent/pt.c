@@ -11,6 +11,8 @@
 #include "pt_vcpu.h"
 #include "vcpu.h"
 
+#define FLAGS (SCRY_PT_CR3 | SCRY_PT_RANGE | SCRY_PT_KERNEL | SCRY_PT_USER)
+
 #define NO_REGISTERS 0		/* QEMU_PLUGIN_CB_NO_REGS */
 
 /* What a session has: changes only while no vCPU is in a block. */
@@ -158,6 +160,10 @@ static int begin(int fd, const struct scry_pt_opts *opts)
 
 	if (pt.on)
 		return message_fail(fd, SCRY_AGENT_PT, SCRY_E_BUSY, "it is being traced already");
+	if (opts->sz != sizeof(*opts) || opts->flags & ~FLAGS ||
+	    (opts->flags & SCRY_PT_RANGE && opts->first > opts->last))
+		return message_fail(fd, SCRY_AGENT_PT, SCRY_E_INVAL, "what to trace is not known to this "
+				    "agent");
 	if (opts->ring < SCRY_PT_RING_LEAST || opts->ring > SCRY_PT_RING_MOST ||
 	    opts->ring & (opts->ring - 1))
 		return message_fail(fd, SCRY_AGENT_PT, SCRY_E_INVAL, "a ring's size is a power of two "

@@ -4,6 +4,7 @@
 #include "pt_packet.h"
 
 #define LONGEST   64u			/* bytes that are written at a time, at most */
+#define RESERVE   8u			/* bytes that are kept free, for OVF */
 #define PSB_EVERY 16384u
 
 /* IP packets: opcodes, and how many bytes of the IP follow. */
@@ -16,6 +17,15 @@ enum ip_bytes { IP_NONE, IP_UPDATE_16, IP_UPDATE_32, IP_SIGNED_48, IP_UPDATE_48,
 void pt_out_init(struct pt_out *out, struct scry_agent_ring *ring, void *data, uint64_t size)
 {
 	*out = (struct pt_out){ .ring = ring, .data = data, .size = size, .limit = size };
+}
+
+static void put(struct pt_out *out, const void *bytes, unsigned len)
+{
+	memcpy(out->data + (out->head & (out->size - 1)), bytes, len);
+	out->head += len;
+	atomic_store_explicit(&out->ring->head, out->head, memory_order_release);
+	if (out->head >= out->psb_at)
+		out->attention = true;
 }
 
 /* Is there room?  tail is the client's to write, and may be anything. */
@@ -32,22 +42,18 @@ static bool look(struct pt_out *out, uint64_t wanted)
 
 static bool reserve(struct pt_out *out)
 {
+	static const uint8_t ovf[2] = { 0x02, 0xf3 };
+
 	if (out->lost)
 		return false;
-	if (out->limit - out->head >= LONGEST || look(out, LONGEST))
+	if (out->limit - out->head >= LONGEST + RESERVE || look(out, LONGEST + RESERVE))
 		return true;
+	/* Unless the client makes fun of us there are RESERVE bytes left. */
+	if (look(out, sizeof(ovf)))
+		put(out, ovf, sizeof(ovf));
 	out->lost = out->attention = true;
 	out->tnt_count = 0;
 	return false;
-}
-
-static void put(struct pt_out *out, const void *bytes, unsigned len)
-{
-	memcpy(out->data + (out->head & (out->size - 1)), bytes, len);
-	out->head += len;
-	atomic_store_explicit(&out->ring->head, out->head, memory_order_release);
-	if (out->head >= out->psb_at)
-		out->attention = true;
 }
 
 /* Below the highest bit that is set the oldest branch comes first. */
@@ -195,14 +201,11 @@ void pt_psb(struct pt_out *out, uint64_t cr3, unsigned mode, const uint64_t *ip)
 
 bool pt_resume(struct pt_out *out)
 {
-	static const uint8_t ovf[2] = { 0x02, 0xf3 };
-
 	/* Not for a few packets, or every second one would be lost. */
 	if (!look(out, out->size / 4))
 		return false;
 	out->lost = false;
 	out->tnt_count = 0;
-	put(out, ovf, sizeof(ovf));
 	out->last_ip = 0;
 	return true;
 }

@@ -53,7 +53,7 @@ void pt_mode(struct pt_out *out, unsigned mode);
 /* PSB, what a decoder has to know that begins here, PSBEND; ip: NULL = not tracing now. */
 void pt_psb(struct pt_out *out, uint64_t cr3, unsigned mode, const uint64_t *ip);
 
-/* After the ring was full: is there room to go on?  Then OVF has been written. */
+/* After the ring was full, and OVF the last packet: is there room to go on? */
 bool pt_resume(struct pt_out *out);
 
 #endif

@@ -185,18 +185,7 @@ void stat_print_json(const struct tracestat *stat, double seconds)
 	free(rows);
 }
 
-static void keep(void *row)
-{
-	(void)row;
-}
-
 void stat_free(struct tracestat *stat)
 {
-	tdestroy(stat->tree, keep);
-	while (stat->rows) {
-		struct stat_row *row = stat->rows;
-
-		stat->rows = row->next;
-		free(row);
-	}
+	tdestroy(stat->tree, free);
 }

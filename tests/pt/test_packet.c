@@ -246,7 +246,7 @@ static void test_full(void **state)
 	pt_tip(&w->out, 7);
 	assert_false(pt_resume(&w->out));
 	assert_int_equal(w->ring.head, head);
-	w->ring.tail = head;
+	w->ring.tail = head - 2;
 	assert_true(pt_resume(&w->out));
 	note_packet(w, ppt_ovf, 0, 0);
 	write_some(w, 100);
@@ -261,12 +261,18 @@ static void test_hostile_tail(void **state)
 	struct world *w = *state;
 
 	for (int i = 0; i < 100000; i++) {
+		bool tail_is_ours = i % 7 >= 3;
+
 		if (i % 7 == 0)
 			w->ring.tail = rand() % 2 ? tails[rand() % 7] : w->ring.head + (unsigned)rand();
+		if (i % 7 == 3)
+			w->ring.tail = w->ring.head;
 		pt_tnt(&w->out, i & 1);
 		pt_tip(&w->out, (uint64_t)i << 40);
 		if (w->out.lost)
 			pt_resume(&w->out);
+		if (tail_is_ours)
+			assert_true(w->ring.head - w->ring.tail <= SIZE);
 	}
 }
 
