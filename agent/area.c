@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -7,6 +6,7 @@
 #include <unistd.h>
 
 #include "area.h"
+#include "sealed.h"
 
 static uint32_t generation = 1;
 static uint32_t owner;
@@ -38,12 +38,9 @@ static int open_files(struct area *area)
 		return -1;
 	area->bell = ends[0];
 	area->client_bell = ends[1];
-	area->fd = memfd_create("scry-agent", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	area->fd = sealed_file("scry-agent", area->size);
 	/* Rung once, so that the client's first poll does not wait for what came before it. */
-	if (send(area->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 || area->fd < 0 ||
-	    ftruncate(area->fd, (off_t)area->size) < 0)
-		return -1;
-	return fcntl(area->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	return area->fd < 0 || send(area->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
 int area_make(struct area *area, unsigned vcpus)

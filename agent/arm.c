@@ -39,19 +39,15 @@ static void call_at(struct qemu_insn *insn, struct site site)
 static void watch(struct qemu_insn *insn)
 {
 	struct site site;
-	uint8_t copy[16];
-	const uint8_t *bytes = copy;
+	uint8_t bytes[16];
 	size_t len = qemu.qemu_plugin_insn_size(insn);
 
-	if (len > sizeof(copy))
+	if (len > sizeof(bytes))
 		return;
 	if (watched & 1u << SCRY_EVENT_BREAKPOINT &&
 	    breakpoint_possible(qemu.qemu_plugin_insn_vaddr(insn)))
 		call_at(insn, (struct site){ .kind = SCRY_EVENT_BREAKPOINT, .len = (uint8_t)len });
-	if (qemu.plugin_version < 3)	/* gives a pointer, and ignores the rest */
-		bytes = qemu.qemu_plugin_insn_data(insn, copy, len);
-	else
-		qemu.qemu_plugin_insn_data(insn, copy, len);
+	qemu_insn_bytes(insn, bytes, len);
 	if (site_decode(bytes, len, &site) && watched & 1u << site.kind)
 		call_at(insn, site);
 }
@@ -71,8 +67,7 @@ static void translated(uint64_t id, struct qemu_tb *tb)
 		watch(qemu.qemu_plugin_tb_get_insn(tb, i));
 }
 
-/* Runs while no vCPU is in a block. */
-static void rewatch(struct qemu_cpu *cpu, bool anew)
+void arm_again(struct qemu_cpu *cpu, bool anew)
 {
 	uint32_t before = watched;
 	bool called = translates;
@@ -88,16 +83,6 @@ static void rewatch(struct qemu_cpu *cpu, bool anew)
 		qemu.tb_flush(cpu);
 }
 
-void arm_anew(struct qemu_cpu *cpu)
-{
-	rewatch(cpu, true);
-}
-
-void arm_breakpoints(struct qemu_cpu *cpu, bool anew)
-{
-	rewatch(cpu, anew);
-}
-
 /* Runs while no vCPU is in a block. */
 static void apply(struct qemu_cpu *cpu, void *filters)
 {
@@ -105,7 +90,7 @@ static void apply(struct qemu_cpu *cpu, void *filters)
 
 	free(armed);
 	armed = new;
-	rewatch(cpu, false);
+	arm_again(cpu, false);
 	for (unsigned i = 0; i < vcpu_count; i++)
 		step_arm(&vcpus[i], new);
 }

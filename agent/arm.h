@@ -18,13 +18,10 @@ void arm_init(uint64_t plugin_id);
 void arm(struct filters *filters);
 
 /*
- * While no vCPU is in a block: the breakpoints have changed; anew = one may be
- * at an instruction that is translated already.
+ * While no vCPU is in a block: what else is watched has changed; anew = code that is
+ * translated already is of no use, even if no kind of event has come or gone.
  */
-void arm_breakpoints(struct qemu_cpu *cpu, bool anew);
-
-/* The same: all code is to be translated anew. */
-void arm_anew(struct qemu_cpu *cpu);
+void arm_again(struct qemu_cpu *cpu, bool anew);
 
 /* The filters in force: for the service thread, and for vCPUs in a block. */
 const struct filters *arm_filters(void);

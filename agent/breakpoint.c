@@ -120,14 +120,14 @@ static void change(struct qemu_cpu *cpu, void *opaque)
 	else
 		c->number = add(b);
 	/* Code translated so far does not ask at a new address; where it asks in vain it may. */
-	arm_breakpoints(cpu, !c->request->remove && !known);
+	arm_again(cpu, !c->request->remove && !known);
 }
 
 static void clear(struct qemu_cpu *cpu, void *unused)
 {
 	(void)unused;
 	memset(&table, 0, sizeof(table));
-	arm_breakpoints(cpu, false);
+	arm_again(cpu, false);
 }
 
 void breakpoint_reset(void)

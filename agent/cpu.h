@@ -97,4 +97,14 @@ static inline size_t cpu_segment(unsigned index)
 	return index == 7 ? cpu_layout.tr : cpu_layout.segs + index * cpu_layout.seg_size;
 }
 
+/* The linear address of the instruction at the vCPU's rip. */
+static inline uint64_t code_address(const struct qemu_cpu *cpu)
+{
+	uint64_t rip = cpu_get64(cpu, cpu_layout.eip);
+
+	if (cpu_hflags(cpu) & HF_CS64)
+		return rip;
+	return (uint32_t)(cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base) + rip);
+}
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "frame.h"
 #include "qemu.h"
+#include "sealed.h"
 
 #define PAGE  4096u
 #define BASE  (UINT64_C(1) << 52)	/* Intel SDM volume 3, 4.1.4: 52 address bits at most */
@@ -29,9 +30,8 @@ static bool make(void)
 
 	if (frames.memory)
 		return true;
-	fd = memfd_create("scry-frames", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd >= 0 && ftruncate(fd, (off_t)BYTES) == 0 &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+	fd = sealed_file("scry-frames", BYTES);
+	if (fd >= 0)
 		p = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED) {
 		if (fd >= 0)

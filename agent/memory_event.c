@@ -82,16 +82,23 @@ static void divert(struct vcpu *vcpu, const struct trap *t)
 		execute_nothing(vcpu, (struct site){ .len = (uint8_t)t->insn_len });
 }
 
+/* It comes next, and passes this. */
+static void pass_on(struct vcpu *vcpu, const struct trap *t)
+{
+	pass_access(vcpu, t);
+	if (t->access == SCRY_EXEC)
+		pass_fetch(vcpu);
+	else
+		pass_next(vcpu);
+}
+
 /* Try the instruction again, past this. */
 static void __attribute__((noreturn)) retry(struct vcpu *vcpu, const struct trap *t)
 {
 	/* QEMU may still know the block of one that crosses into another page. */
 	if (t->access == SCRY_EXEC && t->gva % PAGE + LONGEST_INSN > PAGE)
 		qemu.tlb_flush(vcpu->cpu);
-	if (t->access == SCRY_EXEC)
-		pass_fetch(vcpu);
-	else
-		pass_next(vcpu);
+	pass_on(vcpu, t);
 	vcpu_leave(vcpu);
 }
 
@@ -115,15 +122,9 @@ static void tell(struct vcpu *vcpu, const struct trap *t)
 	divert(vcpu, t);
 	if (vcpu->moves)
 		vcpu_leave(vcpu);
-	pass_access(vcpu, t);
 	if (vcpu->outside || vcpu->changes || phys_writes() != writes || access.type == SCRY_EXEC)
 		retry(vcpu, t);
-}
-
-static void __attribute__((noreturn)) pass_silently(struct vcpu *vcpu, const struct trap *t)
-{
 	pass_access(vcpu, t);
-	retry(vcpu, t);
 }
 
 /* Tell of it between blocks, before the instruction is tried again. */
@@ -199,7 +200,7 @@ static void consider(struct vcpu *vcpu, struct trap *t, uint64_t entry)
 	if (!t->silent)
 		tell(vcpu, t);
 	else
-		pass_silently(vcpu, t);
+		retry(vcpu, t);
 }
 
 void memory_event(struct vcpu *vcpu, uint64_t gpa, uint64_t entry)
@@ -244,10 +245,6 @@ bool memory_event_look(struct vcpu *vcpu)
 	vcpu->rip = t.rip;
 	if (!t.silent && !ask_deferred(vcpu, &t, &delivered))
 		return delivered;
-	pass_access(vcpu, &t);
-	if (t.access == SCRY_EXEC)
-		pass_fetch(vcpu);
-	else
-		pass_next(vcpu);
+	pass_on(vcpu, &t);
 	return false;
 }

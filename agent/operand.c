@@ -3,15 +3,6 @@
 
 #include "operand.h"
 
-uint64_t code_address(const struct qemu_cpu *cpu)
-{
-	uint64_t rip = cpu_get64(cpu, cpu_layout.eip);
-
-	if (cpu_hflags(cpu) & HF_CS64)
-		return rip;
-	return (uint32_t)(cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base) + rip);
-}
-
 static uint64_t register_value(struct qemu_cpu *cpu, ZydisRegister reg, uint64_t next_rip)
 {
 	ZydisRegister large = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);

@@ -7,9 +7,6 @@
 
 #include "cpu.h"
 
-/* The linear address of the instruction at the vCPU's rip. */
-uint64_t code_address(const struct qemu_cpu *cpu);
-
 /*
  * The length of the instruction at the vCPU's rip, 0 if it is not known; and does
  * it read and write its operand in one, by LOCK or as XCHG?

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <fcntl.h>
 #include <scry/pt.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include "operand.h"
 #include "pt.h"
 #include "pt_vcpu.h"
+#include "sealed.h"
 #include "vcpu.h"
 
 #define FLAGS (SCRY_PT_CR3 | SCRY_PT_RANGE | SCRY_PT_KERNEL | SCRY_PT_USER)
@@ -74,44 +74,46 @@ void pt_interrupted(struct vcpu *vcpu, bool exception)
 		pt_vcpu_interrupt(v, code_address(vcpu->cpu), exception);
 }
 
+static uint64_t ring_bytes(void)
+{
+	return SCRY_AGENT_RING_HEAD + pt.size;
+}
+
+static void unmap_ring(void *base)
+{
+	munmap(base, ring_bytes() + pt.size);
+}
+
 /* A ring whose data can be written past its end, where it begins again. */
 static void *map_ring(uint64_t offset)
 {
-	char *base = mmap(NULL, SCRY_AGENT_RING_HEAD + 2 * pt.size, PROT_NONE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *again;
+	char *base = mmap(NULL, ring_bytes() + pt.size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (base == MAP_FAILED)
 		return NULL;
-	again = base + SCRY_AGENT_RING_HEAD + pt.size;
-	if (mmap(base, SCRY_AGENT_RING_HEAD + pt.size, PROT_READ | PROT_WRITE,
-		 MAP_SHARED | MAP_FIXED, pt.fd, (off_t)offset) != MAP_FAILED &&
-	    mmap(again, pt.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, pt.fd,
+	if (mmap(base, ring_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, pt.fd,
+		 (off_t)offset) != MAP_FAILED &&
+	    mmap(base + ring_bytes(), pt.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, pt.fd,
 		 (off_t)(offset + SCRY_AGENT_RING_HEAD)) != MAP_FAILED)
 		return base;
-	munmap(base, SCRY_AGENT_RING_HEAD + 2 * pt.size);
+	unmap_ring(base);
 	return NULL;
 }
 
 static void drop_rings(void)
 {
 	for (unsigned i = 0; i < pt.count; i++)
-		munmap(pt.vcpu[i].out.ring, SCRY_AGENT_RING_HEAD + 2 * pt.size);
+		unmap_ring(pt.vcpu[i].out.ring);
 	if (pt.fd >= 0)
 		close(pt.fd);
 	pt.fd = -1;
 	pt.count = 0;
 }
 
-static uint64_t ring_bytes(void)
-{
-	return SCRY_AGENT_RING_HEAD + pt.size;
-}
-
 static bool make_rings(void)
 {
-	pt.fd = memfd_create("scry-pt", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (pt.fd < 0 || ftruncate(pt.fd, (off_t)(vcpu_count * ring_bytes())) < 0 ||
-	    fcntl(pt.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+	pt.fd = sealed_file("scry-pt", vcpu_count * ring_bytes());
+	if (pt.fd < 0)
 		return false;
 	for (; pt.count < vcpu_count; pt.count++) {
 		struct pt_vcpu *v = &pt.vcpu[pt.count];
@@ -131,7 +133,7 @@ static void turn_on(struct qemu_cpu *cpu, void *unused)
 {
 	(void)unused;
 	pt.on = true;
-	arm_anew(cpu);
+	arm_again(cpu, true);
 }
 
 /* The same; a vCPU that waits in an event has stepped out of its block. */
@@ -142,7 +144,7 @@ static void turn_off(struct qemu_cpu *cpu, void *unused)
 		if (pt.vcpus >> i & 1 && qemu.qemu_get_cpu((int)i) == vcpus[i].cpu)
 			pt_vcpu_end(&pt.vcpu[i], code_address(vcpus[i].cpu));
 	pt.on = false;
-	arm_anew(cpu);
+	arm_again(cpu, true);
 }
 
 static void end(void)

@@ -55,7 +55,6 @@ struct pt_block *pt_block_add(struct qemu_tb *tb)
 	struct qemu_insn *last = qemu.qemu_plugin_tb_get_insn(tb, count - 1);
 	uint64_t first = qemu.qemu_plugin_insn_vaddr(qemu.qemu_plugin_tb_get_insn(tb, 0));
 	struct pt_block *block = allocate();
-	const void *bytes;
 
 	if (!block)
 		return NULL;
@@ -65,9 +64,7 @@ struct pt_block *pt_block_add(struct qemu_tb *tb)
 		.insns = (uint16_t)count,
 		.last_len = (uint8_t)(len < sizeof(block->last) ? len : sizeof(block->last)),
 	};
-	bytes = qemu.qemu_plugin_insn_data(last, block->last, block->last_len);
-	if (qemu.plugin_version < 3)	/* gives a pointer, and ignores the rest */
-		memcpy(block->last, bytes, block->last_len);
+	qemu_insn_bytes(last, block->last, block->last_len);
 	return block;
 }
 

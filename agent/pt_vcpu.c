@@ -185,19 +185,10 @@ static void begin_special(struct pt_vcpu *v, struct pt_block *block, uint64_t st
 	v->start = start;
 }
 
-/* rip is up to date where a block begins. */
-static uint64_t address_of(const struct pt_vcpu *v)
-{
-	uint64_t rip = cpu_get64(v->cpu, cpu_layout.eip);
-
-	if (cpu_hflags(v->cpu) & HF_CS64)
-		return rip;
-	return (uint32_t)(cpu_get64(v->cpu, cpu_segment(1) + cpu_layout.seg.base) + rip);
-}
-
 void pt_vcpu_begin(struct pt_vcpu *v, struct pt_block *block)
 {
-	uint64_t cr3 = cpu_get64(v->cpu, cpu_layout.cr3), start = address_of(v);
+	uint64_t cr3 = cpu_get64(v->cpu, cpu_layout.cr3);
+	uint64_t start = code_address(v->cpu);	/* rip is up to date where a block begins */
 
 	if (v->special || v->out.attention || v->cr3 != cr3 ||
 	    !atomic_load_explicit(&block->known, memory_order_acquire) || !block->traced ||

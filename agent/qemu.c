@@ -81,3 +81,11 @@ int qemu_init(void)
 			      "distributions' 7.2 or 10.0");
 	return 0;
 }
+
+void qemu_insn_bytes(const struct qemu_insn *insn, void *bytes, size_t len)
+{
+	const void *own = qemu.qemu_plugin_insn_data(insn, bytes, len);
+
+	if (qemu.plugin_version < 3)	/* gives a pointer, and ignores the rest */
+		memcpy(bytes, own, len);
+}

@@ -160,6 +160,9 @@ extern struct qemu {
 /* Find all of the above.  0, or refuse() that names what is missing. */
 int qemu_init(void);
 
+/* The first len bytes of an instruction that is being translated. */
+void qemu_insn_bytes(const struct qemu_insn *insn, void *bytes, size_t len);
+
 #define bql_lock() qemu.bql_lock_impl(__FILE__, __LINE__)
 
 #endif

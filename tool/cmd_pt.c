@@ -14,11 +14,11 @@ struct pt_args {
 	struct pt_decode decode;
 };
 
-/* What only one of the two takes. */
-static void only_for(struct args *args, const char *word, const char *mine, const char *option)
+/* An option was given that only one of the two takes. */
+static void only_for(struct args *args, const char *word, const char *mine)
 {
 	if (strcmp(word, mine))
-		usage_error(args, "%s goes with scry pt %s", option, mine);
+		usage_error(args, "that option goes with scry pt %s", mine);
 }
 
 static void range_arg(struct args *args, const char *text, struct scry_pt_opts *opts)
@@ -126,9 +126,9 @@ static int pt(struct args *args)
 	parse_options(args, &p, &records, &decodes);
 	word = next_word(args, "'record' or 'decode'");
 	if (records)
-		only_for(args, word, "record", "that option");
+		only_for(args, word, "record");
 	if (decodes)
-		only_for(args, word, "decode", "that option");
+		only_for(args, word, "decode");
 	if (!strcmp(word, "record"))
 		return record(args, &p);
 	if (!strcmp(word, "decode"))

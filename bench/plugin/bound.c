@@ -23,7 +23,7 @@ struct tb;
 struct insn;
 struct cpu;
 
-/* QEMU's docs/devel/tcg-plugins, and what its own debugger stub uses. */
+/* QEMU's docs/devel/tcg-plugins, and what QEMU itself uses for debuggers. */
 extern size_t qemu_plugin_tb_n_insns(const struct tb *tb);
 extern struct insn *qemu_plugin_tb_get_insn(const struct tb *tb, size_t i);
 extern const void *qemu_plugin_insn_data(const struct insn *insn);

@@ -49,9 +49,9 @@ int scry_pt_start(struct scry_vm *vm, const struct scry_pt_opts *opts);
 
 /*
  * Take the vCPU's next packets, at most len bytes; the last may be cut.  A PSB,
- * from which a decoder can begin, comes every 16 KiB.  Returns
- * how many bytes there were, 0 for none now.  Any thread, one at a time for a vCPU.
- * SCRY_E_STATE if nothing was ever traced.
+ * from which a decoder can begin, comes every 16 KiB.  Returns how many bytes there
+ * were, 0 for none now.  Any thread, one at a time for a vCPU.  SCRY_E_STATE if
+ * nothing was ever traced.
  */
 int64_t scry_pt_read(struct scry_vm *vm, unsigned vcpu, void *buf, size_t len);
 

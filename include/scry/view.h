@@ -15,8 +15,7 @@ extern "C" {
  * which accesses to each guest frame are trapped, and which memory stands in
  * its place (Intel SDM volume 3, 29.3: EPT; several of them are Xen's altp2m).
  * Each vCPU is in one view at a time.  View 0 is the one that all begin in, those
- * that start later, too; it
- * can be changed like any other, but not destroyed.
+ * that start later, too; it can be changed like any other, but not destroyed.
  *
  * A trapped access is a SCRY_EVENT_MEMORY if a subscription wants it, and takes
  * place as if it were not trapped otherwise.  Where a read is trapped, the reads

@@ -122,22 +122,27 @@ static int answer_switch(struct pump *p, const struct scry_event *e, struct scry
 	return 0;
 }
 
+/* All vCPUs do it, trapped, and are answered so, with another view. */
+static int run_switching(struct ctx *c, struct probe_op op, struct switching *s)
+{
+	struct pump p = { .c = c, .answer = answer_switch, .opaque = s };
+	int view = new_view(c, 0);
+
+	DO(view);
+	s->view = (unsigned)view;
+	DO(subscribe(c, SUB(MEMORY)));
+	OK(c, scry_view_protect(c->vm, 0, c->probe.scratch >> 12, 1, SCRY_WRITE));
+	DO(guest_start_all(c, &op, 1, N));
+	return pump_run(&p, ALL_VCPUS);
+}
+
 /* A trapped write is answered by a view in which it is not. */
 static int in_reply(struct ctx *c)
 {
-	const struct probe_op op = OP(WRITE, .arg = c->probe.scratch, .value = 6, .size = 8);
 	struct switching s = { .flags = SCRY_REPLY_VIEW };
-	struct pump p = { .c = c, .answer = answer_switch, .opaque = &s };
-	int view = new_view(c, 0);
 	uint64_t value;
 
-	DO(view);
-	s.view = (unsigned)view;
-	DO(subscribe(c, SUB(MEMORY)));
-	OK(c, scry_view_protect(c->vm, 0, c->probe.scratch >> 12, 1, SCRY_WRITE));
-	for (unsigned i = 0; i < c->vcpus; i++)
-		DO(guest_start(c, i, &op, 1, N));
-	DO(pump_run(&p, ALL_VCPUS));
+	DO(run_switching(c, OP(WRITE, .arg = c->probe.scratch, .value = 6, .size = 8), &s));
 	CHECK(c, s.count == c->vcpus && s.in_view[0] == s.count, "%llu events", (ull)s.count);
 	OK(c, scry_read_phys(c->vm, c->probe.scratch, &value, 8));
 	CHECK(c, value == 6, "not written: %llu", (ull)value);
@@ -147,20 +152,11 @@ static int in_reply(struct ctx *c)
 /* The same for one instruction at a time: every write is told of, and takes place. */
 static int stepped(struct ctx *c)
 {
-	const struct probe_op op = OP(XADD, .arg = c->probe.scratch, .value = 2);
 	struct switching s = { .flags = SCRY_REPLY_STEP };
-	struct pump p = { .c = c, .answer = answer_switch, .opaque = &s };
-	int view = new_view(c, 0);
 	uint64_t value;
 
-	DO(view);
-	s.view = (unsigned)view;
-	DO(subscribe(c, SUB(MEMORY)));
 	OK(c, scry_write_phys(c->vm, c->probe.scratch, &(uint64_t){ 0 }, 8));
-	OK(c, scry_view_protect(c->vm, 0, c->probe.scratch >> 12, 1, SCRY_WRITE));
-	for (unsigned i = 0; i < c->vcpus; i++)
-		DO(guest_start(c, i, &op, 1, N));
-	DO(pump_run(&p, ALL_VCPUS));
+	DO(run_switching(c, OP(XADD, .arg = c->probe.scratch, .value = 2), &s));
 	OK(c, scry_read_phys(c->vm, c->probe.scratch, &value, 8));
 	CHECK(c, s.count == N * c->vcpus && s.in_view[0] == s.count && value == 2 * N * c->vcpus,
 	      "%llu events, sum %llu", (ull)s.count, (ull)value);

@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "agent/cpu.h"
 #include "agent/image.h"
-#include "agent/operand.h"
 #include "blocklog.h"
 
 #define EXPORT __attribute__((visibility("default")))

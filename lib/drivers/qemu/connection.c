@@ -293,15 +293,22 @@ int qemu_exchange(struct qemu_vm *q, struct qemu_call *call)
 	return 0;
 }
 
-int qemu_request_value(struct qemu_vm *q, enum scry_agent_request type, uint64_t argument,
-		       uint64_t *value)
+int qemu_exchange_value(struct qemu_vm *q, const void *request, size_t len, uint64_t *value)
 {
-	struct scry_agent_value request = { .header.type = type, .value = argument }, reply;
-	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
-				  .reply = &reply, .reply_max = sizeof(reply) };
+	struct scry_agent_value reply;
+	struct qemu_call call = { .request = request, .request_len = len, .reply = &reply,
+				  .reply_max = sizeof(reply) };
 	int ret = qemu_exchange(q, &call);
 
 	if (!ret && value)
 		*value = reply.value;
 	return ret;
+}
+
+int qemu_request_value(struct qemu_vm *q, enum scry_agent_request type, uint64_t argument,
+		       uint64_t *value)
+{
+	const struct scry_agent_value request = { .header.type = type, .value = argument };
+
+	return qemu_exchange_value(q, &request, sizeof(request), value);
 }

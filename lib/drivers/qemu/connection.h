@@ -56,6 +56,9 @@ ssize_t qemu_request(struct qemu_vm *q, struct qemu_call *call);
 /* The same where the reply is of one length, and has no descriptors: 0 or a failure. */
 int qemu_exchange(struct qemu_vm *q, struct qemu_call *call);
 
+/* The same where the reply is one number (in *value if not NULL). */
+int qemu_exchange_value(struct qemu_vm *q, const void *request, size_t len, uint64_t *value);
+
 /* A request that is one number, and whose reply is one number (in *value if not NULL). */
 int qemu_request_value(struct qemu_vm *q, enum scry_agent_request type, uint64_t argument,
 		       uint64_t *value);

@@ -15,16 +15,14 @@
 int qemu_subscribe(struct scry_vm *vm, const struct scry_subscription *sub)
 {
 	struct scry_agent_subscribe request = { .header.type = SCRY_AGENT_SUBSCRIBE, .sub = *sub };
-	struct scry_agent_value reply;
-	struct qemu_call call = { .request = &request, .request_len = sizeof(request),
-				  .reply = &reply, .reply_max = sizeof(reply) };
-	int ret = qemu_exchange(qemu_of(vm), &call);
+	uint64_t number = 0;
+	int ret = qemu_exchange_value(qemu_of(vm), &request, sizeof(request), &number);
 
 	if (ret < 0)
 		return ret;
-	if (!reply.value || reply.value > INT32_MAX)
+	if (!number || number > INT32_MAX)
 		return scry_fail(SCRY_E_PROTOCOL, "the agent gave a subscription no number");
-	return (int)reply.value;
+	return (int)number;
 }
 
 int qemu_unsubscribe(struct scry_vm *vm, int subscription)

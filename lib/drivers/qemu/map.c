@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -54,6 +56,22 @@ void qemu_unmap_all(struct qemu_vm *q)
 		munmap(m->host, m->size);
 		free(m);
 	}
+}
+
+int qemu_map_sealed(int fd, uint64_t size, const char *what, void **p)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || st.st_size < 0 || (uint64_t)st.st_size < size)
+		return scry_fail(SCRY_E_PROTOCOL, "the agent's %s is too small", what);
+	/* Else it could be shortened under our hands, and a load be a bus error. */
+	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+		return scry_fail(SCRY_E_PROTOCOL, "the agent's %s is not sealed", what);
+	*p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (*p == MAP_FAILED)
+		return scry_fail(SCRY_E_NOMEM, "cannot map the agent's %s: %s", what, strerror(errno));
+	return 0;
 }
 
 static int check_region(const struct scry_agent_region *r, uint64_t floor, int files)

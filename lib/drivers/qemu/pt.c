@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "connection.h"
 #include "qemu.h"
@@ -32,18 +28,11 @@ void qemu_pt_drop(struct qemu_vm *q)
 
 static int map_rings(struct qemu_vm *q, int fd, uint64_t ring_bytes)
 {
-	int seals = fcntl(fd, F_GET_SEALS);
-	uint64_t size = ring_bytes * q->vm->vcpus;
-	struct stat st;
 	void *p;
+	int ret = qemu_map_sealed(fd, ring_bytes * q->vm->vcpus, "file of rings", &p);
 
-	/* Else it could be shortened under our hands, and a load be a bus error. */
-	if (fstat(fd, &st) < 0 || (uint64_t)st.st_size < size || seals < 0 ||
-	    !(seals & F_SEAL_SHRINK))
-		return scry_fail(SCRY_E_PROTOCOL, "the agent's rings are too small, or not sealed");
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		return scry_fail(SCRY_E_NOMEM, "cannot map the agent's rings: %s", strerror(errno));
+	if (ret < 0)
+		return ret;
 	q->rings = p;
 	q->ring_bytes = ring_bytes;
 	return 0;

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "connection.h"
@@ -60,19 +57,14 @@ bool qemu_hung_up(struct qemu_vm *q)
 static int map_shared(struct qemu_vm *q, int fd, const struct scry_agent_welcome *welcome)
 {
 	size_t size = SCRY_AGENT_SHARED_HEAD + (size_t)welcome->vcpus * SCRY_AGENT_SLOT_SIZE;
-	int seals = fcntl(fd, F_GET_SEALS);
-	struct stat st;
 	void *p;
+	int ret;
 
-	if (fstat(fd, &st) < 0 || st.st_size < (off_t)size || welcome->shared_size < size)
+	if (welcome->shared_size < size)
 		return scry_fail(SCRY_E_PROTOCOL, "the agent's shared area is too small");
-	/* Else it could be shortened under our hands, and a load be a bus error. */
-	if (seals < 0 || !(seals & F_SEAL_SHRINK))
-		return scry_fail(SCRY_E_PROTOCOL, "the agent's shared area is not sealed");
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		return scry_fail(SCRY_E_NOMEM, "cannot map the agent's shared area: %s",
-				 strerror(errno));
+	ret = qemu_map_sealed(fd, size, "shared area", &p);
+	if (ret < 0)
+		return ret;
 	q->shared = p;
 	q->shared_size = size;
 	return 0;

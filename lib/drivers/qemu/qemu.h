@@ -64,6 +64,8 @@ bool qemu_hung_up(struct qemu_vm *q);
 /* map.c */
 int qemu_map(struct scry_vm *vm);
 void qemu_unmap_all(struct qemu_vm *q);
+/* Map a file of the agent's, called so, that has this size and keeps it. */
+int qemu_map_sealed(int fd, uint64_t size, const char *what, void **p);
 
 /* memory.c */
 void qemu_choose_access(struct scry_vm *vm);

@@ -4,22 +4,13 @@
 
 static int request(struct scry_vm *vm, struct scry_agent_view view, uint64_t *value)
 {
-	struct scry_agent_value reply;
-	struct qemu_call call = { .request = &view, .request_len = sizeof(view), .reply = &reply,
-				  .reply_min = sizeof(reply), .reply_max = sizeof(reply) };
-	int ret;
-
 	view.header.type = SCRY_AGENT_VIEW;
-	ret = qemu_exchange(qemu_of(vm), &call);
-	*value = ret < 0 ? 0 : reply.value;
-	return ret;
+	return qemu_exchange_value(qemu_of(vm), &view, sizeof(view), value);
 }
 
 static int change(struct scry_vm *vm, struct scry_agent_view view)
 {
-	uint64_t unused;
-
-	return request(vm, view, &unused);
+	return request(vm, view, NULL);
 }
 
 int qemu_view_create(struct scry_vm *vm, unsigned like)
