@@ -126,7 +126,8 @@ static void compare(struct run *r, unsigned vcpu)
 	if (m.lost)
 		die("vCPU %u: packets were lost", vcpu);
 	if (!match_complete(&m))
-		die("vCPU %u: the log has %" PRIu64 " blocks more", vcpu, m.count - m.at - 1);
+		die("vCPU %u: the log has %" PRIu64 " blocks more, up to 0x%" PRIx64 "; tracing ended "
+		    "at 0x%" PRIx64, vcpu, m.count - m.at - 1, m.entry[m.count - 1].pc, m.end);
 	printf("vCPU %u: %" PRIu64 " instructions in %" PRIu64 " blocks, %" PRIu64 " interrupts, "
 	       "%zu bytes; ", vcpu, m.insns, m.count, m.interrupts, r->vcpu[vcpu].len);
 }

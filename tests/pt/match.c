@@ -70,12 +70,18 @@ static int begin(struct match *m, const struct path_item *item)
 	return m->count && m->entry[0].pc == item->ip ? 0 : differ(m, item->ip, "another beginning");
 }
 
-/* The last blocks may have been left at their first instructions: by an exception, and by the end. */
-bool match_complete(const struct match *m)
+/*
+ * The last blocks may have been left at their first instructions, by an exception and by
+ * the end; or begin inside the one before, at an instruction that QEMU tried again alone.
+ */
+bool match_complete(struct match *m)
 {
-	for (uint64_t i = m->at + 1; i < m->count && m->count != LOG_MOST; i++)
-		if (m->entry[i].pc != m->end && !(m->interrupted && m->entry[i].pc == m->from))
+	for (uint64_t i = m->at + 1; i < m->count && m->count != LOG_MOST; i++) {
+		uint64_t pc = m->entry[i].pc;
+
+		if (pc != m->end && !(m->interrupted && pc == m->from) && !is_inside(m, pc))
 			return false;
+	}
 	return true;
 }
 

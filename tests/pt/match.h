@@ -25,6 +25,6 @@ struct match {
 int match_item(const struct path_item *item, void *match);
 
 /* Has all of the log been passed? */
-bool match_complete(const struct match *m);
+bool match_complete(struct match *m);
 
 #endif
