@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
-#include "access.h"
-#include "arm.h"
-#include "cpu.h"
-#include "guard.h"
-#include "identity.h"
-#include "image.h"
-#include "interrupt.h"
-#include "listener.h"
-#include "look.h"
-#include "power.h"
+#include "agent/client/identity.h"
+#include "agent/client/listener.h"
+#include "agent/client/service.h"
+#include "agent/event/arm.h"
+#include "agent/event/interrupt.h"
+#include "agent/event/power.h"
+#include "agent/event/step.h"
+#include "agent/memory/access.h"
+#include "agent/memory/look.h"
+#include "agent/qemu/cpu.h"
+#include "agent/qemu/guard.h"
+#include "agent/qemu/image.h"
+#include "agent/qemu/restore.h"
 #include "refuse.h"
-#include "restore.h"
-#include "service.h"
-#include "step.h"
 
 /*
  * QEMU's plugin interface (its docs/devel/tcg-plugins): qemu_plugin_install()

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "agent/image.h"
+#include "agent/qemu/image.h"
 #include "agent/refuse.h"
 #include "probe.h"
 

@@ -8,7 +8,7 @@
 
 #include <scry/scry.h>
 
-#include "agent/slot.h"
+#include "agent/client/slot.h"
 #include "endpoint.h"
 #include "lib/drivers/qemu/qemu.h"
 #include "protocol/futex.h"

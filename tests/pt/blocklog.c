@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "agent/cpu.h"
-#include "agent/image.h"
+#include "agent/qemu/cpu.h"
+#include "agent/qemu/image.h"
 #include "blocklog.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -53,7 +53,8 @@ EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **a
 		 open(argv[0] + 4, O_RDWR | O_CREAT, 0600) : -1;
 
 	(void)info;
-	if (image_init() < 0 || qemu_init() < 0 || cpu_layout_init() < 0 || fd < 0 || ftruncate(fd, sizeof(*blocklog)) < 0)
+	if (image_init() < 0 || qemu_init() < 0 || cpu_layout_init() < 0 || fd < 0 ||
+	    ftruncate(fd, sizeof(*blocklog)) < 0)
 		return -1;
 	blocklog = mmap(NULL, sizeof(*blocklog), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);

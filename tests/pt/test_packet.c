@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "../lib/test.h"
-#include "agent/pt_packet.h"
+#include "agent/pt/pt_packet.h"
 
 #define SIZE 65536u
 #define MOST 4096

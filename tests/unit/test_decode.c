@@ -2,7 +2,7 @@
 
 /* Which instructions the agent sees, whatever comes before their opcode. */
 #include "../lib/test.h"
-#include "agent/decode.h"
+#include "agent/event/decode.h"
 
 struct encoding {
 	const char *bytes;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "../lib/test.h"
-#include "agent/slat.h"
+#include "agent/memory/slat.h"
 
 #define FRAMES 600
 

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <scry/error.h>
+#include <stdio.h>
+
+#include "agent/event/exception.h"
+#include "agent/event/inject.h"
+#include "agent/memory/pass.h"
+#include "agent/memory/view.h"
+#include "agent/vcpu/msr.h"
+#include "agent/vcpu/regs.h"
+#include "agent/vcpu/vcpu.h"
+#include "agent/vcpu/xsave.h"
+#include "command.h"
+
+#define TEXT mem->text, sizeof(mem->text)
+
+static int fail(struct scry_agent_slot *mem, int code, const char *text)
+{
+	snprintf(TEXT, "%s", text);
+	return code;
+}
+
+static int set_registers(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask,
+			 struct scry_agent_slot *mem)
+{
+	struct qemu_cpu *cpu = vcpu->cpu;
+	struct scry_regs now, wanted;
+	int status;
+
+	vcpu_step_out(vcpu);
+	regs_get(cpu, &now);
+	wanted = now;
+	regs_overlay(&wanted, regs, mask);
+	status = regs_check(cpu, &now, &wanted, mask, TEXT);
+	if (status)
+		return status;
+	regs_put(cpu, &wanted, mask);
+	vcpu->rip = cpu_get64(cpu, cpu_layout.eip);
+	vcpu->cs_base = cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base);
+	if (mask & SCRY_REG_BIT(SCRY_REG_RIP))
+		vcpu->jumps = true;
+	return 0;
+}
+
+/* General registers and rip can be changed without stepping out of the block. */
+static int set_simple(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask,
+		      struct scry_agent_slot *mem)
+{
+	struct qemu_cpu *cpu = vcpu->cpu;
+
+	if (mask & SCRY_REG_BIT(SCRY_REG_RIP)) {
+		if (!rip_valid(cpu, regs->rip))
+			return fail(mem, SCRY_E_REFUSED, "the processor would refuse it: rip is not "
+				    "canonical, or beyond 4 GiB outside 64-bit mode");
+		cpu_put64(cpu, cpu_layout.eip, regs->rip);
+		vcpu->rip = regs->rip;
+		vcpu->jumps = true;
+	}
+	regs_put(cpu, regs, mask & SCRY_REGS_GPR);
+	return 0;
+}
+
+static int set(struct vcpu *vcpu, uint64_t mask, struct scry_agent_slot *mem)
+{
+	struct scry_regs regs;
+
+	if (!mask)
+		return 0;
+	if (mask & ~SCRY_REGS_ALL)
+		return fail(mem, SCRY_E_INVAL, "the mask has bits beyond the last register's");
+	memcpy(&regs, &mem->regs, sizeof(regs));	/* the client may write there meanwhile */
+	vcpu->changes = true;
+	if (mask & ~(SCRY_REGS_GPR | SCRY_REG_BIT(SCRY_REG_RIP)))
+		return set_registers(vcpu, &regs, mask, mem);
+	return set_simple(vcpu, &regs, mask, mem);
+}
+
+/* "Deny" is an exception too. */
+static void take_action(struct vcpu *vcpu, const struct slot_command *command)
+{
+	vcpu->answered = true;
+	vcpu->action = command->action;
+	vcpu->exception = command->exception;
+	if (command->action == SCRY_DENY) {
+		vcpu->action = SCRY_INJECT;
+		vcpu->exception = (struct scry_exception){ .vector = EXCEPTION_GP };
+	}
+}
+
+static int check_view(const struct slot_command *command, struct scry_agent_slot *mem)
+{
+	bool step = command->flags == SCRY_REPLY_STEP;
+
+	if (!command->flags)
+		return 0;
+	if ((!step && command->flags != SCRY_REPLY_VIEW) || (step && command->action != SCRY_CONTINUE))
+		return fail(mem, SCRY_E_INVAL, "the reply's flags are not known to this agent");
+	if (!view_exists(command->view))
+		return fail(mem, SCRY_E_NOTFOUND, "there is no such view");
+	return 0;
+}
+
+static void move(struct vcpu *vcpu, const struct slot_command *command)
+{
+	vcpu->moves = true;
+	if (command->flags == SCRY_REPLY_STEP) {
+		pass_step(vcpu, command->view);
+	} else {
+		vcpu->over.on = false;
+		view_enter(vcpu, command->view);
+	}
+}
+
+static int reply(struct vcpu *vcpu, const struct slot_command *command,
+		 struct scry_agent_slot *mem)
+{
+	int status;
+
+	if (command->action > SCRY_INJECT)
+		return fail(mem, SCRY_E_INVAL, "the reply's action is not known to this agent");
+	if (command->action == SCRY_INJECT && !exception_valid(&command->exception) &&
+	    !(vcpu->interrupted && exception_is_interrupt(&command->exception)))
+		return fail(mem, SCRY_E_INVAL, "there is no such exception to inject");
+	status = check_view(command, mem);
+	if (status == 0)
+		status = set(vcpu, command->set, mem);
+	if (status)
+		return status;
+	take_action(vcpu, command);
+	if (command->flags)
+		move(vcpu, command);
+	return 0;
+}
+
+static int set_msr(struct vcpu *vcpu, const struct slot_command *command,
+		   struct scry_agent_slot *mem)
+{
+	if (msr_write(vcpu->cpu, command->msr_index, command->msr_value) == 0)
+		return 0;
+	snprintf(TEXT, "QEMU refuses 0x%llx for MSR 0x%x, as it would in the guest",
+		 (unsigned long long)command->msr_value, command->msr_index);
+	return SCRY_E_REFUSED;
+}
+
+static int get_msr(struct vcpu *vcpu, const struct slot_command *command,
+		   struct scry_agent_slot *mem)
+{
+	uint64_t value;
+
+	if (msr_read(vcpu->cpu, command->msr_index, &value) < 0) {
+		snprintf(TEXT, "QEMU refuses to read MSR 0x%x, as it would in the guest",
+			 command->msr_index);
+		return SCRY_E_REFUSED;
+	}
+	mem->msr_value = value;
+	return 0;
+}
+
+static int set_xsave(struct vcpu *vcpu, uint64_t len, struct scry_agent_slot *mem)
+{
+	uint8_t area[SCRY_AGENT_XSAVE];
+
+	memcpy(area, mem->xsave, sizeof(area));
+	return xsave_put(vcpu->cpu, area, len, TEXT);
+}
+
+int command_run(void *opaque, const struct slot_command *command, struct scry_agent_slot *mem)
+{
+	struct vcpu *vcpu = opaque;
+
+	if (command->op == SCRY_AGENT_OP_REPLY)
+		return reply(vcpu, command, mem);
+	vcpu_step_out(vcpu);
+	switch (command->op) {
+	case SCRY_AGENT_OP_REGS_GET:
+		regs_get(vcpu->cpu, &mem->regs);
+		return 0;
+	case SCRY_AGENT_OP_REGS_SET:
+		return set(vcpu, command->set, mem);
+	case SCRY_AGENT_OP_MSR_GET:
+		return get_msr(vcpu, command, mem);
+	case SCRY_AGENT_OP_MSR_SET:
+		return set_msr(vcpu, command, mem);
+	case SCRY_AGENT_OP_XSAVE_GET:
+		mem->xsave_size = xsave_size(vcpu->cpu);
+		xsave_get(vcpu->cpu, mem->xsave);
+		return 0;
+	case SCRY_AGENT_OP_XSAVE_SET:
+		return set_xsave(vcpu, command->set, mem);
+	case SCRY_AGENT_OP_INJECT:
+		return inject(vcpu, command->action, &command->exception, TEXT);
+	default:
+		return fail(mem, SCRY_E_PROTOCOL, "the command is not known to this agent");
+	}
+}

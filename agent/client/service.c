@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/refuse.h"
+#include "agent/vcpu/vcpu.h"
+#include "client.h"
+#include "identity.h"
+#include "listener.h"
+#include "message.h"
+#include "protocol/futex.h"
+#include "service.h"
+
+/* Peers that have connected but not said HELLO: how many, and how long they may take. */
+#define PENDING_MOST 8
+#define PENDING_NS   2000000000u
+
+enum { LISTENER, CLIENT, PENDING };
+
+static struct {
+	unsigned vcpus;		/* that QEMU was told to make */
+	struct pollfd poll[PENDING + PENDING_MOST];
+	uint64_t deadline[PENDING_MOST];
+} service;
+
+/* The longest request; aligned for all of them. */
+static union {
+	struct scry_agent_header header;
+	struct scry_agent_hello hello;
+	uint8_t bytes[sizeof(struct scry_agent_memory) + SCRY_AGENT_CHUNK];
+	uint64_t align;
+} request;
+
+static void hang_up(struct pollfd *p)
+{
+	close(p->fd);
+	p->fd = -1;
+}
+
+/* One message: its length, 0 if there is none after all, -1 to hang up. */
+static ssize_t receive(struct pollfd *p)
+{
+	ssize_t n = recv(p->fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	return n <= 0 || n > (ssize_t)sizeof(request) ? -1 : n;
+}
+
+static bool may_talk(int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+	       (cred.uid == geteuid() || cred.uid == 0);
+}
+
+/* A free place for a new peer; if all are taken, that of the one that has been silent longest. */
+static int pending_place(void)
+{
+	int oldest = 0;
+
+	for (int i = 0; i < PENDING_MOST; i++) {
+		if (service.poll[PENDING + i].fd < 0)
+			return i;
+		if (service.deadline[i] < service.deadline[oldest])
+			oldest = i;
+	}
+	hang_up(&service.poll[PENDING + oldest]);
+	return oldest;
+}
+
+static void accept_peer(void)
+{
+	int fd = accept4(service.poll[LISTENER].fd, NULL, NULL, SOCK_CLOEXEC), i;
+
+	if (fd < 0) {
+		usleep(50000);	/* QEMU has no descriptors left: poll() would not wait */
+		return;
+	}
+	if (!may_talk(fd)) {
+		close(fd);
+		return;
+	}
+	i = pending_place();
+	service.poll[PENDING + i].fd = fd;
+	service.deadline[i] = scry_now_ns() + PENDING_NS;
+}
+
+/* 0, or SCRY_E_... with a sentence in text. */
+static int check_hello(const struct scry_agent_hello *hello, ssize_t len, char *text, size_t size)
+{
+	if (len != sizeof(*hello) || hello->header.type != SCRY_AGENT_HELLO ||
+	    hello->magic != SCRY_AGENT_MAGIC || hello->purpose > SCRY_AGENT_ATTACH) {
+		snprintf(text, size, "a client of this agent says HELLO first");
+		return SCRY_E_PROTOCOL;
+	}
+	if (hello->version != SCRY_AGENT_VERSION) {
+		snprintf(text, size, "VM %s runs the agent of scry " SCRY_VERSION " (protocol %u), this "
+			 "is scry %.31s (protocol %u): start the VM anew with this scry's agent, or "
+			 "use that scry", identity.name, SCRY_AGENT_VERSION, hello->build,
+			 hello->version);
+		return SCRY_E_VERSION;
+	}
+	return 0;
+}
+
+/* A peer says HELLO, or has hung up. */
+static void serve_pending(struct pollfd *p)
+{
+	char text[240];
+	ssize_t len = receive(p);
+	int status;
+
+	if (len == 0)
+		return;
+	if (len > 0) {
+		status = check_hello(&request.hello, len, text, sizeof(text));
+		if (!status && request.hello.purpose == SCRY_AGENT_ASK) {
+			client_welcome(p->fd);
+		} else {
+			if (!status)
+				status = client_attach(p->fd, request.hello.reply_timeout_ms, text,
+						       sizeof(text));
+			if (!status) {
+				service.poll[CLIENT].fd = p->fd;
+				p->fd = -1;
+				return;
+			}
+			message_fail(p->fd, SCRY_AGENT_HELLO, status, text);
+		}
+	}
+	hang_up(p);
+}
+
+static void serve_client(struct pollfd *p)
+{
+	ssize_t len = receive(p);
+
+	if (len == 0 || (len > 0 && client_request(p->fd, &request, (size_t)len) == 0))
+		return;
+	client_detach();
+	hang_up(p);
+}
+
+static void drop_silent(void)
+{
+	uint64_t now = scry_now_ns();
+
+	for (int i = 0; i < PENDING_MOST; i++)
+		if (service.poll[PENDING + i].fd >= 0 && now > service.deadline[i])
+			hang_up(&service.poll[PENDING + i]);
+}
+
+/* Milliseconds until drop_silent() has something to do; -1 = never. */
+static int until_deadline(void)
+{
+	uint64_t now = scry_now_ns(), first = UINT64_MAX;
+
+	for (int i = 0; i < PENDING_MOST; i++)
+		if (service.poll[PENDING + i].fd >= 0 && service.deadline[i] < first)
+			first = service.deadline[i];
+	if (first == UINT64_MAX)
+		return -1;
+	return first < now ? 0 : (int)((first - now) / 1000000) + 1;
+}
+
+static void serve(void)
+{
+	if (poll(service.poll, PENDING + PENDING_MOST, until_deadline()) > 0) {
+		/* The client first: its hang-up makes room for the next. */
+		if (service.poll[CLIENT].revents)
+			serve_client(&service.poll[CLIENT]);
+		for (int i = 0; i < PENDING_MOST; i++)
+			if (service.poll[PENDING + i].fd >= 0 && service.poll[PENDING + i].revents)
+				serve_pending(&service.poll[PENDING + i]);
+		if (service.poll[LISTENER].revents)
+			accept_peer();
+	}
+	drop_silent();
+}
+
+/* QEMU holds its big lock until the machine is made (with --preconfig, until a while before). */
+static int wait_for_machine(void)
+{
+	for (;;) {
+		int n;
+
+		bql_lock();
+		n = vcpu_find_all();
+		if (n == 0 && qemu.runstate_is_running())
+			n = refuse("this machine has no vCPU: there is nothing to look into");
+		qemu.bql_unlock();
+		if (n < 0 || n >= (int)service.vcpus)
+			return n;
+		usleep(20000);
+	}
+}
+
+static void *run(void *unused)
+{
+	(void)unused;
+	qemu.rcu_register_thread();
+	if (wait_for_machine() < 0) {
+		listener_unlink();
+		close(service.poll[LISTENER].fd);
+		return NULL;
+	}
+	client_init();
+	for (;;)
+		serve();
+}
+
+int service_start(unsigned vcpus_wanted)
+{
+	sigset_t all, old;
+	pthread_t thread;
+	int err;
+
+	for (int i = 0; i < PENDING + PENDING_MOST; i++)
+		service.poll[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	service.vcpus = vcpus_wanted;
+	service.poll[LISTENER].fd = listener_open();
+	if (service.poll[LISTENER].fd < 0)
+		return -1;
+	/* QEMU's signals are for QEMU's threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&thread, NULL, run, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err) {
+		listener_unlink();
+		return refuse("cannot start the agent's thread: %s", strerror(err));
+	}
+	pthread_setname_np(thread, "scry-agent");
+	return pthread_detach(thread);
+}

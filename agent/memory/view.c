@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/client/message.h"
+#include "agent/vcpu/vcpu.h"
+#include "slat.h"
+#include "view.h"
+
+#define GFNS (SLAT_GFNS + 1)
+
+/* Change only while no vCPU is in a block. */
+static struct view {
+	bool used;
+	struct slat slat;
+} views[SCRY_VIEWS] = { { .used = true } };
+
+/* A request under way; status is 0, SCRY_E_... with a sentence in text, or a view's number. */
+struct change {
+	const struct scry_agent_view *request;
+	int status;
+	const char *text;
+};
+
+bool view_exists(unsigned view)
+{
+	return view < SCRY_VIEWS && views[view].used;
+}
+
+static void point(struct vcpu *vcpu, unsigned view)
+{
+	vcpu->view = view;
+	vcpu->slat = views[view].slat.root ? &views[view].slat : NULL;
+}
+
+void view_enter(struct vcpu *vcpu, unsigned view)
+{
+	point(vcpu, view);
+	qemu.tlb_flush(vcpu->cpu);
+}
+
+static void fail(struct change *c, int code, const char *text)
+{
+	c->status = code;
+	c->text = text;
+}
+
+static void create(struct change *c)
+{
+	unsigned n = 1;
+
+	while (n < SCRY_VIEWS && views[n].used)
+		n++;
+	if (n == SCRY_VIEWS) {
+		fail(c, SCRY_E_NOMEM, "too many views at a time: destroy some first");
+	} else if (slat_copy(&views[n].slat, &views[c->request->view].slat) < 0) {
+		fail(c, SCRY_E_NOMEM, "QEMU has no memory left for another view");
+	} else {
+		views[n].used = true;
+		c->status = (int)n;
+	}
+}
+
+static void destroy(unsigned view)
+{
+	slat_clear(&views[view].slat);
+	views[view].used = false;
+	for (unsigned i = 0; i < vcpu_count; i++) {
+		if (vcpus[i].view == view)
+			vcpus[i].view = 0;
+		if (vcpus[i].over.back == view)
+			vcpus[i].over.back = 0;
+	}
+}
+
+static void apply(struct change *c)
+{
+	const struct scry_agent_view *r = c->request;
+	struct slat *slat = &views[r->view].slat;
+	int done = 0;
+
+	switch (r->op) {
+	case SCRY_AGENT_VIEW_CREATE:
+		create(c);
+		break;
+	case SCRY_AGENT_VIEW_DESTROY:
+		destroy(r->view);
+		break;
+	case SCRY_AGENT_VIEW_PROTECT:
+		done = slat_protect(slat, r->gfn, r->gfn + r->count - 1, (uint32_t)r->argument);
+		break;
+	case SCRY_AGENT_VIEW_REMAP:
+		done = slat_remap(slat, r->gfn, r->argument << 12);
+		break;
+	case SCRY_AGENT_VIEW_SWITCH:
+		vcpus[r->argument].view = r->view;
+		vcpus[r->argument].over.on = false;
+		break;
+	}
+	if (done < 0)
+		fail(c, SCRY_E_NOMEM, "QEMU has no memory left for so finely divided a view: destroy "
+		     "views, or trap larger ranges");
+}
+
+/* What the vCPUs' views say may have changed. */
+static void point_all(void)
+{
+	for (unsigned i = 0; i < vcpu_count; i++) {
+		point(&vcpus[i], vcpus[i].view);
+		if (qemu.qemu_get_cpu((int)i) == vcpus[i].cpu)
+			qemu.tlb_flush(vcpus[i].cpu);
+	}
+}
+
+/* Runs while no vCPU is in a block. */
+static void change(struct qemu_cpu *cpu, void *opaque)
+{
+	(void)cpu;
+	apply(opaque);
+	point_all();
+}
+
+static void reset(struct qemu_cpu *cpu, void *unused)
+{
+	(void)cpu;
+	(void)unused;
+	for (unsigned n = 0; n < SCRY_VIEWS; n++) {
+		slat_clear(&views[n].slat);
+		views[n].used = n == 0;
+	}
+	for (unsigned i = 0; i < vcpu_count; i++) {
+		vcpus[i].view = 0;
+		vcpus[i].over.on = false;
+		vcpus[i].pass.count = 0;
+	}
+	point_all();
+}
+
+void view_reset(void)
+{
+	bool any = views[0].slat.root;
+
+	for (unsigned n = 1; n < SCRY_VIEWS; n++)
+		any |= views[n].used;
+	if (any)
+		vcpu_run_exclusive(reset, NULL);
+}
+
+static bool frames_valid(const struct scry_agent_view *r)
+{
+	switch (r->op) {
+	case SCRY_AGENT_VIEW_PROTECT:
+		return r->count && r->gfn < GFNS && r->count <= GFNS - r->gfn &&
+		       r->argument <= SLAT_TRAPS;
+	case SCRY_AGENT_VIEW_REMAP:
+		return r->gfn < GFNS && r->argument < GFNS + SCRY_FRAMES;
+	case SCRY_AGENT_VIEW_SWITCH:
+		return r->argument < vcpu_count;
+	case SCRY_AGENT_VIEW_DESTROY:
+		return r->view != 0;
+	default:
+		return r->op == SCRY_AGENT_VIEW_CREATE;
+	}
+}
+
+int view_request(int fd, const void *message, size_t len)
+{
+	const struct scry_agent_view *request = message;
+	struct scry_agent_value reply = { .header.type = SCRY_AGENT_VIEW };
+	struct change c = { .request = request };
+
+	if (len != sizeof(*request) || !frames_valid(request))
+		return -1;
+	if (!view_exists(request->view))
+		return message_fail(fd, SCRY_AGENT_VIEW, SCRY_E_NOTFOUND, "there is no such view");
+	vcpu_run_exclusive(change, &c);
+	if (c.status < 0)
+		return message_fail(fd, SCRY_AGENT_VIEW, c.status, c.text);
+	reply.value = (uint64_t)c.status;
+	return message_send(fd, &reply, sizeof(reply), NULL, 0);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_VCPU_H
+#define AGENT_VCPU_H
+
+#include "agent/client/slot.h"
+#include "agent/event/decode.h"
+#include "agent/memory/trap.h"
+#include "agent/qemu/cpu.h"
+
+/* What restore_state() remembers. */
+#define VCPU_RESTORED 64u
+struct restored {
+	uintptr_t host_pc;
+	uint64_t eip, eip_after;
+	uint32_t cc_op, cc_op_after;
+	uint32_t flushes;
+};
+
+/* What the agent keeps of one vCPU. */
+struct vcpu {
+	struct slot slot;
+	struct qemu_cpu *cpu;
+	unsigned index;
+	_Atomic bool busy;		/* its thread is in the slot */
+	_Atomic bool park_queued;
+
+	/* Its thread's own. */
+	struct restored restored[VCPU_RESTORED];
+
+	/* The same, about the event that waits. */
+	bool in_event;
+	bool outside;			/* stepped out of the block, see vcpu_step_out() */
+	uint64_t rip;			/* where the guest goes on, as far as we know */
+	uint64_t cs_base;
+	bool answered;			/* by a reply, and not because the client is gone */
+	bool jumps;			/* the client chose another rip */
+	bool changes;			/* ... other registers */
+	bool moves;			/* ... another view */
+	uint32_t action;		/* of the reply: continue, skip or inject */
+	struct scry_exception exception;	/* to inject */
+	bool raises;			/* the next exception is of our making: no event */
+	uint64_t sequence;		/* events delivered to this client */
+
+	bool delivers;			/* an exception or interrupt, at delivers_at */
+	uint64_t delivers_at;
+	struct {
+		bool asks;		/* for what the client has yet to be told of */
+		bool halted;
+		enum scry_shutdown_type type;
+	} power;
+
+	bool interrupted;		/* by what can have another vector: see divert() */
+	_Atomic bool injects;		/* takes `injection` before its next instruction */
+	struct scry_exception injection;
+
+	/* Single-step; changes only while no vCPU is in a block. */
+	bool steps;
+	uint64_t stepped;		/* instructions */
+	bool begun;			/* the instruction at begun_rip, and not told of yet */
+	uint64_t begun_rip;
+	bool delivered;			/* an exception or interrupt, and not told of yet */
+
+	bool passes;			/* the instruction at rip is no event when it comes next */
+	struct site passing;
+	int breakpoint;			/* that it is at */
+
+	/* Memory views. */
+	unsigned view;
+	const struct slat *slat;	/* of its view; NULL = everything is as in hardware */
+	struct tlb_access access;
+	struct trap deferred;		/* to tell of between blocks, unless its access is 0 */
+	struct pass pass;
+	struct step_over over;
+	bool inhibits;			/* the next instruction, STI, defers interrupts */
+};
+
+extern struct vcpu vcpus[SCRY_AGENT_VCPUS];
+extern unsigned vcpu_count;
+
+/* Look them up; under QEMU's big lock.  How many there are, or refuse(). */
+int vcpu_find_all(void);
+
+/* The vCPU that is QEMU's, or NULL. */
+struct vcpu *vcpu_of(const struct qemu_cpu *cpu);
+
+/* Make it come to its slot, and let it go.  -1 if it has been unplugged. */
+int vcpu_stop(struct vcpu *vcpu);
+void vcpu_go(struct vcpu *vcpu);
+
+/*
+ * Service thread: run fn while no vCPU executes or translates guest code, not
+ * even one that waits in an event, and wait for it.
+ */
+void vcpu_run_exclusive(void (*fn)(struct qemu_cpu *cpu, void *opaque), void *opaque);
+
+/* The client is gone: every vCPU leaves its slot.  The second waits until they have. */
+void vcpu_release_all(void);
+void vcpu_wait_released(void);
+
+/*
+ * Tell of the event, and serve the slot until the reply to it.  Called from a
+ * translated block.
+ */
+void vcpu_event(struct vcpu *vcpu, const struct scry_event *event);
+
+/*
+ * Ask the client of an event between blocks; the reply is in *vcpu.  With or
+ * without QEMU's big lock.  False if QEMU gave the vCPU another state meanwhile
+ * (a reset, say).
+ */
+bool vcpu_ask(struct vcpu *vcpu, const struct scry_event *event);
+
+/*
+ * Step out of the translated block in which an event waits, to the state in
+ * which QEMU leaves a vCPU between blocks: its registers are complete, and the
+ * others need not wait for it.  That block may be thrown away meanwhile, so it
+ * is never returned into: vcpu_leave() instead.
+ */
+void vcpu_step_out(struct vcpu *vcpu);
+
+/* Step in again.  False if QEMU set other registers meanwhile (a reset, say). */
+bool vcpu_step_in(struct vcpu *vcpu);
+
+/* Leave the translated block: the guest goes on at its rip.  Does not return. */
+void vcpu_leave(struct vcpu *vcpu) __attribute__((noreturn));
+
+#endif

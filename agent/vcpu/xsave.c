@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <scry/error.h>
+#include <stdio.h>
+
+#include "protocol/agent_protocol.h"
+#include "xsave.h"
+
+#define LEGACY_SIZE  512u
+#define HEADER_SIZE  64u
+#define MXCSR_AT     24u
+#define MXCSR_ALLOWED 0xffffu
+#define X87          1u
+#define SSE          2u
+#define XMM_AT       160u
+#define XMM_SIZE     256u
+#define QEMU_AREA    16384u	/* QEMU writes every component it knows, wanted or not */
+
+struct header {
+	uint64_t xstate_bv, xcomp_bv, reserved[6];
+};
+
+/* A part of the area that XSTATE_BV has one bit for. */
+struct component {
+	uint32_t at, size;
+};
+
+/* The components in use: XCR0, or x87 and SSE in a guest without XSAVE. */
+static uint64_t components(struct qemu_cpu *cpu)
+{
+	uint32_t eax, ebx, ecx, edx;
+
+	qemu.cpu_x86_cpuid(cpu_env(cpu), 1, 0, &eax, &ebx, &ecx, &edx);
+	return ecx >> 26 & 1 ? cpu_get64(cpu, cpu_layout.xcr0) : X87 | SSE;
+}
+
+/* Where one lies, by CPUID leaf 0xd; at 0 = nowhere. */
+static struct component component(struct qemu_cpu *cpu, uint32_t bit)
+{
+	uint32_t size, at, ecx, edx;
+
+	qemu.cpu_x86_cpuid(cpu_env(cpu), 0xd, bit, &size, &at, &ecx, &edx);
+	if (at < LEGACY_SIZE + HEADER_SIZE || at > SCRY_AGENT_XSAVE ||
+	    size > SCRY_AGENT_XSAVE - at)
+		return (struct component){ 0, 0 };
+	return (struct component){ at, size };
+}
+
+uint32_t xsave_size(struct qemu_cpu *cpu)
+{
+	uint64_t used = components(cpu);
+	uint32_t end = LEGACY_SIZE + HEADER_SIZE;
+
+	for (uint32_t bit = 2; bit < 63; bit++) {
+		struct component c = used >> bit & 1 ? component(cpu, bit)
+						     : (struct component){ 0, 0 };
+
+		if (c.at && c.at + c.size > end)
+			end = c.at + c.size;
+	}
+	return end;
+}
+
+void xsave_get(struct qemu_cpu *cpu, uint8_t *area)
+{
+	uint8_t all[QEMU_AREA] = { 0 };
+	struct header header = { .xstate_bv = components(cpu) };
+
+	qemu.x86_cpu_xsave_all_areas(cpu, all, sizeof(all));
+	/* TCG does not note which components are in their initial state: say none is. */
+	memcpy(all + LEGACY_SIZE, &header, sizeof(header));
+	memcpy(area, all, xsave_size(cpu));
+}
+
+static int check(struct qemu_cpu *cpu, const uint8_t *area, uint64_t len, char *text, size_t size)
+{
+	static const struct header zero;
+	struct header header;
+	uint32_t mxcsr;
+
+	if (len != xsave_size(cpu)) {
+		snprintf(text, size, "the XSAVE area must have %u bytes, it has %llu",
+			 xsave_size(cpu), (unsigned long long)len);
+		return SCRY_E_INVAL;
+	}
+	memcpy(&header, area + LEGACY_SIZE, sizeof(header));
+	memcpy(&mxcsr, area + MXCSR_AT, sizeof(mxcsr));
+	if (header.xstate_bv & ~components(cpu)) {
+		snprintf(text, size, "XSTATE_BV 0x%llx has a component that XCR0 0x%llx has not",
+			 (unsigned long long)header.xstate_bv,
+			 (unsigned long long)components(cpu));
+		return SCRY_E_REFUSED;
+	}
+	if (header.xcomp_bv || memcmp(header.reserved, zero.reserved, sizeof(zero.reserved))) {
+		snprintf(text, size, "the XSAVE header's bytes 8 to 63 must be 0: the area must be "
+			 "in the standard format");
+		return SCRY_E_REFUSED;
+	}
+	if (mxcsr & ~MXCSR_ALLOWED) {
+		snprintf(text, size, "a reserved bit of MXCSR is set (0x%x)", mxcsr);
+		return SCRY_E_REFUSED;
+	}
+	return 0;
+}
+
+/* A component comes from the area, or gets its initial state. */
+static void put(uint8_t *to, const uint8_t *from, uint32_t at, uint32_t size, bool present)
+{
+	if (present)
+		memcpy(to + at, from + at, size);
+	else
+		memset(to + at, 0, size);
+}
+
+static void put_x87(uint8_t *to, const uint8_t *from, bool present)
+{
+	static const uint16_t initial_control = 0x37f;
+
+	put(to, from, 0, MXCSR_AT, present);
+	put(to, from, 32, XMM_AT - 32, present);
+	if (!present)
+		memcpy(to, &initial_control, sizeof(initial_control));
+}
+
+int xsave_put(struct qemu_cpu *cpu, const uint8_t *area, uint64_t len, char *text, size_t size)
+{
+	uint8_t all[QEMU_AREA] = { 0 };
+	uint64_t used = components(cpu);
+	struct header header;
+	int status = check(cpu, area, len, text, size);
+
+	if (status)
+		return status;
+	qemu.x86_cpu_xsave_all_areas(cpu, all, sizeof(all));
+	memcpy(&header, area + LEGACY_SIZE, sizeof(header));
+	put_x87(all, area, header.xstate_bv & X87);
+	if (used & SSE) {
+		memcpy(all + MXCSR_AT, area + MXCSR_AT, 4);
+		put(all, area, XMM_AT, XMM_SIZE, header.xstate_bv & SSE);
+	}
+	for (uint32_t bit = 2; bit < 63; bit++) {
+		struct component c = used >> bit & 1 ? component(cpu, bit)
+						     : (struct component){ 0, 0 };
+
+		put(all, area, c.at, c.size, header.xstate_bv >> bit & 1);
+	}
+	header.xstate_bv = used;
+	memcpy(all + LEGACY_SIZE, &header, sizeof(header));
+	qemu.x86_cpu_xrstor_all_areas(cpu, all, sizeof(all));
+	qemu.update_fp_status(cpu_env(cpu));
+	qemu.update_mxcsr_status(cpu_env(cpu));
+	return 0;
+}
