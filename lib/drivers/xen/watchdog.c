@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../vm.h"
+#include "ring.h"
+#include "undo.h"
+#include "watchdog.h"
+
+/* How often it looks whether the domain is still there, and answers come. */
+#define TICK_MS 250
+
+/* What it is asked for on its socket; a hang-up is the end. */
+enum { ASK_MAP = 'm', ASK_END = 'e' };
+
+struct ask {
+	uint8_t what;
+	uint64_t gfn;
+};
+
+/* All that the child has. */
+struct watch {
+	struct xen_hyper hyper;
+	struct xen_shared *shared;
+	void *page;			/* the ring's, or NULL */
+	int socket, claim;		/* of the parent; on the domain */
+	int parent;			/* a pidfd */
+	uint64_t unread_since_ns;	/* requests that the parent does not even take; 0 = none */
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Whatever the parent has open is not ours to hold. */
+static void close_others(int one, int other)
+{
+	unsigned low = (unsigned)(one < other ? one : other), high = (unsigned)(one ^ other) ^ low;
+
+	if (low)
+		syscall(SYS_close_range, 0u, low - 1, 0u);
+	if (high - low > 1)
+		syscall(SYS_close_range, low + 1, high - 1, 0u);
+	syscall(SYS_close_range, high + 1, ~0u, 0u);
+}
+
+static void map_ring(struct watch *w, uint64_t gfn)
+{
+	void *page = mmap(NULL, XEN_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret = page == MAP_FAILED ? -ENOMEM : xen_hyper_map(&w->hyper, gfn, page);
+
+	if (!ret)
+		w->page = page;
+	else if (page != MAP_FAILED)
+		munmap(page, XEN_PAGE_SIZE);
+	send(w->socket, &ret, sizeof(ret), MSG_NOSIGNAL);
+}
+
+/* Serve one request; false at the end. */
+static bool serve(struct watch *w)
+{
+	struct ask ask;
+	ssize_t n = recv(w->socket, &ask, sizeof(ask), 0);
+
+	if (n != sizeof(ask) || ask.what != ASK_MAP)
+		return n < 0 && errno == EINTR;
+	map_ring(w, ask.gfn);
+	return true;
+}
+
+/* Somebody wanted to know whose claim it is, and knows by now. */
+static void hang_up(const struct watch *w)
+{
+	int fd = accept4(w->claim, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Since when a vCPU waits for its answer; 0 if it does not. */
+static uint64_t waits_since(struct watch *w, unsigned vcpu)
+{
+	const struct xen_waiting *v = &w->shared->vcpu[vcpu];
+
+	return atomic_load(&v->waits) ? v->since_ns : 0;
+}
+
+static uint64_t unread_since(struct watch *w, uint64_t now)
+{
+	if (!xen_ring_unread(w->shared, w->page))
+		w->unread_since_ns = 0;
+	else if (!w->unread_since_ns)
+		w->unread_since_ns = now;
+	return w->unread_since_ns;
+}
+
+/* 1 + the vCPU whose answer is late, or 0.  While the domain is paused none is. */
+static uint32_t who_is_late(struct watch *w)
+{
+	struct xen_shared *s = w->shared;
+	uint64_t limit = s->reply_timeout_ms * UINT64_C(1000000), now = now_ns(), since;
+
+	if (!s->ring_on || !w->page || !limit)
+		return 0;
+	since = unread_since(w, now);
+	if (since && now - since > limit)
+		return 1;
+	for (unsigned i = 0; i < s->vcpus; i++) {
+		since = waits_since(w, i);
+		if (since && since < now && now - since > limit)
+			return i + 1;
+	}
+	return 0;
+}
+
+/* A pause stops the clocks of those that wait. */
+static void hold_clocks(struct watch *w, uint64_t since)
+{
+	uint64_t gone = now_ns() - since;
+
+	if (!w->shared->pauses)
+		return;
+	for (unsigned i = 0; i < w->shared->vcpus; i++)
+		w->shared->vcpu[i].since_ns += gone;
+	if (w->unread_since_ns)
+		w->unread_since_ns += gone;
+}
+
+/* The parent lives: it may be about to answer, or be stopped in the middle of it. */
+static void take_over(struct xen_shared *s)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+
+	for (int i = 0; i < 100 && atomic_exchange(&s->lock, 1); i++)
+		nanosleep(&moment, NULL);
+	s->lock = 1;
+}
+
+static int tick_ms(const struct xen_shared *s)
+{
+	uint32_t limit = s->reply_timeout_ms;
+
+	return limit && limit / 4 < TICK_MS ? (int)(limit / 4 + 1) : TICK_MS;
+}
+
+/* Until the end: the parent's, the domain's, or that of its patience. */
+static void watch(struct watch *w)
+{
+	struct pollfd fds[] = { { .fd = w->socket, .events = POLLIN },
+				{ .fd = w->parent, .events = POLLIN },
+				{ .fd = w->claim, .events = POLLIN } };
+
+	for (;;) {
+		uint64_t since = now_ns();
+		int n = poll(fds, 3, tick_ms(w->shared));
+
+		if (n > 0 && fds[1].revents)
+			return;
+		if (n > 0 && fds[2].revents)
+			hang_up(w);
+		if (n > 0 && fds[0].revents && !serve(w))
+			return;
+		hold_clocks(w, since);
+		if (xen_domain_gone(&w->hyper)) {
+			w->shared->gone = 1;
+			return;
+		}
+		w->shared->late = who_is_late(w);
+		if (w->shared->late) {
+			take_over(w->shared);
+			return;
+		}
+	}
+}
+
+static _Noreturn void child(struct watch *w, unsigned domid, pid_t parent)
+{
+	int ready;
+
+	close_others(w->socket, w->claim);
+	if (chdir("/") < 0)
+		_exit(1);
+	setsid();
+	prctl(PR_SET_NAME, "scry-watchdog");
+	w->parent = (int)syscall(SYS_pidfd_open, parent, 0u);
+	ready = xen_hyper_open(&w->hyper, domid);
+	if (getppid() != parent)
+		_exit(1);
+	send(w->socket, &ready, sizeof(ready), MSG_NOSIGNAL);
+	if (ready < 0)
+		_exit(1);
+	watch(w);
+	xen_undo(&w->hyper, w->shared, w->page);
+	_exit(0);
+}
+
+/*
+ * Not fork(): no handler of the program's runs, in it or in the child, and it
+ * gets no SIGCHLD.  With every signal blocked the child keeps none of its handlers.
+ */
+static pid_t make_child(struct watch *w, unsigned domid)
+{
+	sigset_t all, before;
+	pid_t parent = getpid(), pid;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = (pid_t)syscall(SYS_clone, 0ul, NULL, NULL, NULL, 0ul);
+	if (!pid)
+		child(w, domid, parent);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
+/* The child's word: 0 or -errno. */
+static int hear(int socket)
+{
+	int word = 0;
+
+	return recv(socket, &word, sizeof(word), MSG_WAITALL) == sizeof(word) ? word : -ESRCH;
+}
+
+static socklen_t claim_name(unsigned domid, struct sockaddr_un *name)
+{
+	*name = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	/* Abstract: it goes with whoever holds it. */
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+			   (size_t)snprintf(name->sun_path + 1, sizeof(name->sun_path) - 1,
+					    "scry-xen-%u", domid));
+}
+
+/* A listening socket that only one can have; -errno. */
+static int claim(unsigned domid)
+{
+	struct sockaddr_un name;
+	socklen_t len = claim_name(domid, &name);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), ret;
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&name, len) == 0 && listen(fd, 1) == 0)
+		return fd;
+	ret = -errno;
+	close(fd);
+	return ret;
+}
+
+pid_t xen_watchdog_owner(unsigned domid)
+{
+	struct sockaddr_un name;
+	socklen_t len = claim_name(domid, &name), size = sizeof(struct ucred);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct ucred peer = { 0 };
+
+	if (fd < 0)
+		return 0;
+	if (connect(fd, (struct sockaddr *)&name, len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		peer.pid = 0;
+	close(fd);
+	return peer.pid;
+}
+
+static struct xen_shared *make_shared(unsigned vcpus, uint32_t reply_timeout_ms)
+{
+	struct xen_shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (s == MAP_FAILED)
+		return NULL;
+	s->vcpus = vcpus;
+	s->reply_timeout_ms = reply_timeout_ms;
+	return s;
+}
+
+static void forget(struct xen_watchdog *w)
+{
+	if (w->socket >= 0)
+		close(w->socket);
+	if (w->shared)
+		munmap(w->shared, sizeof(*w->shared));
+	*w = (struct xen_watchdog){ .socket = -1 };
+}
+
+static int begin(struct xen_watchdog *w, unsigned domid, int claimed)
+{
+	struct watch watch = { .shared = w->shared, .claim = claimed };
+	int pair[2], ret;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	watch.socket = pair[1];
+	w->socket = pair[0];
+	w->pid = make_child(&watch, domid);
+	ret = w->pid < 0 ? -errno : 0;
+	close(pair[1]);
+	return ret < 0 ? ret : hear(w->socket);
+}
+
+static int start_failed(unsigned domid, int error)
+{
+	if (error == -EADDRINUSE)
+		return scry_fail(SCRY_E_BUSY, "domain %u has a client already, process %d: end that "
+				 "first", domid, (int)xen_watchdog_owner(domid));
+	if (error == -EPROTO)
+		return scry_fail(SCRY_E_VERSION, "this Xen speaks another version of its control "
+				 "interface than scry: Xen 4.15 and later are known");
+	return scry_fail(SCRY_E_IO, "cannot start the watchdog of domain %u: %s", domid,
+			 strerror(-error));
+}
+
+int xen_watchdog_start(struct xen_watchdog *w, unsigned domid, unsigned vcpus,
+		       uint32_t reply_timeout_ms)
+{
+	int claimed = claim(domid), ret;
+
+	*w = (struct xen_watchdog){ .socket = -1 };
+	if (claimed < 0)
+		return start_failed(domid, claimed);
+	w->shared = make_shared(vcpus, reply_timeout_ms);
+	ret = w->shared ? begin(w, domid, claimed) : -ENOMEM;
+	close(claimed);
+	if (!ret)
+		return 0;
+	xen_watchdog_stop(w, 1000);
+	return start_failed(domid, ret);
+}
+
+int xen_watchdog_map(struct xen_watchdog *w, uint64_t gfn)
+{
+	struct ask ask = { .what = ASK_MAP, .gfn = gfn };
+
+	if (send(w->socket, &ask, sizeof(ask), MSG_NOSIGNAL) < 0)
+		return -errno;
+	return hear(w->socket);
+}
+
+void xen_watchdog_stop(struct xen_watchdog *w, int timeout_ms)
+{
+	struct ask ask = { .what = ASK_END };
+	struct pollfd fd = { .fd = w->socket };
+
+	if (w->pid > 0) {
+		send(w->socket, &ask, sizeof(ask), MSG_NOSIGNAL);
+		/* Its end hangs up; if that takes longer it goes on by itself. */
+		if (poll(&fd, 1, timeout_ms) > 0)
+			while (waitpid(w->pid, NULL, __WALL) < 0 && errno == EINTR)
+				;
+	}
+	forget(w);
+}
