@@ -73,16 +73,20 @@ static int until_left(struct ctx *c)
 	return 0;
 }
 
+/*
+ * Of the two instructions in that page, one behind the other, it can only tell of one in
+ * a call.  How long the guest idles, stepping, before we see that it is done, nobody knows.
+ */
 static int every_nth(struct ctx *c)
 {
-	struct places all[PROBE_VCPUS] = { 0 }, some[PROBE_VCPUS] = { 0 };
+	struct places some[PROBE_VCPUS] = { 0 };
 
-	DO(step_through(c, SUB(STEP, .vcpus = 1), all));
 	DO(step_through(c, SUB(STEP, .vcpus = 1, .step = { .count = 7 }), some));
 	for (unsigned i = 1; i < c->vcpus; i++)
 		CHECK(c, !some[i].inside && !some[i].outside, "vCPU %u steps too", i);
-	CHECK(c, some[0].outside && some[0].outside < all[0].outside / 3,
-	      "each 7th: %llu events, all: %llu", (ull)some[0].outside, (ull)all[0].outside);
+	CHECK(c, some[0].inside <= N && some[0].inside + some[0].outside >= 2 * N / 7,
+	      "each 7th: %llu events inside, %llu outside", (ull)some[0].inside,
+	      (ull)some[0].outside);
 	return 0;
 }
 

@@ -160,23 +160,27 @@ static int pause_threads(struct ctx *c)
 
 /* The guest's clock beside ours. */
 struct moment {
-	uint64_t tsc, ms;
+	uint64_t before, tsc, after;
 };
 
 static int read_clocks(struct ctx *c, struct moment *now)
 {
 	struct probe_op result;
 
+	now->before = now_ms();
 	DO(guest_do(c, 0, OP(RDTSC), &result));
 	now->tsc = result.out[0];
-	now->ms = now_ms();
+	now->after = now_ms();
 	return 0;
 }
 
-/* How long the guest's clock stood still between two moments, at its rate of ticks a ms. */
+/*
+ * How long the guest's clock stood still between two moments, at its rate of ticks a ms:
+ * at most, as nobody knows when within a moment the guest read it.
+ */
 static int64_t lost_ms(const struct moment *from, const struct moment *to, double rate)
 {
-	return (int64_t)(to->ms - from->ms) - (int64_t)((double)(to->tsc - from->tsc) / rate);
+	return (int64_t)(to->after - from->before) - (int64_t)((double)(to->tsc - from->tsc) / rate);
 }
 
 /* The guest's clock stands still while the VM is paused. */
@@ -189,7 +193,7 @@ static int pause_clock(struct ctx *c)
 	sleep_ms(400);
 	DO(read_clocks(c, &at[1]));
 	CHECK(c, at[1].tsc > at[0].tsc, "the guest's clock stands still while it runs");
-	rate = (double)(at[1].tsc - at[0].tsc) / (double)(at[1].ms - at[0].ms);
+	rate = (double)(at[1].tsc - at[0].tsc) / (double)(at[1].before - at[0].after);
 
 	DO(read_clocks(c, &at[2]));
 	OK(c, scry_pause(c->vm));

@@ -84,10 +84,9 @@ static int filters(struct ctx *c)
 	here = filtered(c, OPTS(.flags = SCRY_PT_CR3, .cr3 = regs.cr3));
 	user = filtered(c, OPTS(.flags = SCRY_PT_USER));
 	CHECK(c, !none, "%lld bytes of another address space", (long long)none);
-	CHECK(c, here > all / 2, "%lld bytes of its only address space, %lld of all", (long long)here,
-	      (long long)all);
-	CHECK(c, user > 1000 && user < all / 2, "%lld bytes of CPL 3, %lld of all", (long long)user,
-	      (long long)all);
+	/* How long the guest idles at CPL 0 until it is found to be done, nobody knows. */
+	CHECK(c, user > 1000 && here > user && all > user, "%lld bytes of CPL 3, %lld of its only "
+	      "address space, %lld of all", (long long)user, (long long)here, (long long)all);
 	CHECK(c, filtered(c, OPTS(.flags = SCRY_PT_RANGE, .first = 16, .last = 32)) == 0,
 	      "bytes of code outside the range");
 	CHECK(c, filtered(c, OPTS(.vcpus = c->vcpus > 1 ? 2 : 1)) == 0 || c->vcpus == 1,
