@@ -2,11 +2,10 @@
 #include <scry/error.h>
 #include <stdio.h>
 
+#include "agent/accel.h"
 #include "agent/event/exception.h"
 #include "agent/event/inject.h"
-#include "agent/memory/pass.h"
 #include "agent/memory/view.h"
-#include "agent/vcpu/msr.h"
 #include "agent/vcpu/regs.h"
 #include "agent/vcpu/vcpu.h"
 #include "agent/vcpu/xsave.h"
@@ -23,20 +22,17 @@ static int fail(struct scry_agent_slot *mem, int code, const char *text)
 static int set_registers(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask,
 			 struct scry_agent_slot *mem)
 {
-	struct qemu_cpu *cpu = vcpu->cpu;
 	struct scry_regs now, wanted;
 	int status;
 
 	vcpu_step_out(vcpu);
-	regs_get(cpu, &now);
+	accel->regs_get(vcpu, &now);
 	wanted = now;
 	regs_overlay(&wanted, regs, mask);
-	status = regs_check(cpu, &now, &wanted, mask, TEXT);
+	status = regs_check(vcpu->cpu, &now, &wanted, mask, TEXT);
 	if (status)
 		return status;
-	regs_put(cpu, &wanted, mask);
-	vcpu->rip = cpu_get64(cpu, cpu_layout.eip);
-	vcpu->cs_base = cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base);
+	accel->regs_put(vcpu, &wanted, mask);
 	if (mask & SCRY_REG_BIT(SCRY_REG_RIP))
 		vcpu->jumps = true;
 	return 0;
@@ -46,17 +42,11 @@ static int set_registers(struct vcpu *vcpu, const struct scry_regs *regs, uint64
 static int set_simple(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask,
 		      struct scry_agent_slot *mem)
 {
-	struct qemu_cpu *cpu = vcpu->cpu;
-
-	if (mask & SCRY_REG_BIT(SCRY_REG_RIP)) {
-		if (!rip_valid(cpu, regs->rip))
-			return fail(mem, SCRY_E_REFUSED, "the processor would refuse it: rip is not "
-				    "canonical, or beyond 4 GiB outside 64-bit mode");
-		cpu_put64(cpu, cpu_layout.eip, regs->rip);
-		vcpu->rip = regs->rip;
+	if (!accel->regs_put_simple(vcpu, regs, mask))
+		return fail(mem, SCRY_E_REFUSED, "the processor would refuse it: rip is not "
+			    "canonical, or beyond 4 GiB outside 64-bit mode");
+	if (mask & SCRY_REG_BIT(SCRY_REG_RIP))
 		vcpu->jumps = true;
-	}
-	regs_put(cpu, regs, mask & SCRY_REGS_GPR);
 	return 0;
 }
 
@@ -70,7 +60,7 @@ static int set(struct vcpu *vcpu, uint64_t mask, struct scry_agent_slot *mem)
 		return fail(mem, SCRY_E_INVAL, "the mask has bits beyond the last register's");
 	memcpy(&regs, &mem->regs, sizeof(regs));	/* the client may write there meanwhile */
 	vcpu->changes = true;
-	if (mask & ~(SCRY_REGS_GPR | SCRY_REG_BIT(SCRY_REG_RIP)))
+	if (!accel->regs_put_simple || mask & ~(SCRY_REGS_GPR | SCRY_REG_BIT(SCRY_REG_RIP)))
 		return set_registers(vcpu, &regs, mask, mem);
 	return set_simple(vcpu, &regs, mask, mem);
 }
@@ -104,10 +94,10 @@ static void move(struct vcpu *vcpu, const struct slot_command *command)
 {
 	vcpu->moves = true;
 	if (command->flags == SCRY_REPLY_STEP) {
-		pass_step(vcpu, command->view);
+		accel->view_step(vcpu, command->view);
 	} else {
 		vcpu->over.on = false;
-		view_enter(vcpu, command->view);
+		accel->view_enter(vcpu, command->view);
 	}
 }
 
@@ -135,7 +125,7 @@ static int reply(struct vcpu *vcpu, const struct slot_command *command,
 static int set_msr(struct vcpu *vcpu, const struct slot_command *command,
 		   struct scry_agent_slot *mem)
 {
-	if (msr_write(vcpu->cpu, command->msr_index, command->msr_value) == 0)
+	if (accel->msr_write(vcpu, command->msr_index, command->msr_value) == 0)
 		return 0;
 	snprintf(TEXT, "QEMU refuses 0x%llx for MSR 0x%x, as it would in the guest",
 		 (unsigned long long)command->msr_value, command->msr_index);
@@ -147,7 +137,7 @@ static int get_msr(struct vcpu *vcpu, const struct slot_command *command,
 {
 	uint64_t value;
 
-	if (msr_read(vcpu->cpu, command->msr_index, &value) < 0) {
+	if (accel->msr_read(vcpu, command->msr_index, &value) < 0) {
 		snprintf(TEXT, "QEMU refuses to read MSR 0x%x, as it would in the guest",
 			 command->msr_index);
 		return SCRY_E_REFUSED;
@@ -161,7 +151,7 @@ static int set_xsave(struct vcpu *vcpu, uint64_t len, struct scry_agent_slot *me
 	uint8_t area[SCRY_AGENT_XSAVE];
 
 	memcpy(area, mem->xsave, sizeof(area));
-	return xsave_put(vcpu->cpu, area, len, TEXT);
+	return xsave_put(vcpu, area, len, TEXT);
 }
 
 int command_run(void *opaque, const struct slot_command *command, struct scry_agent_slot *mem)
@@ -173,7 +163,7 @@ int command_run(void *opaque, const struct slot_command *command, struct scry_ag
 	vcpu_step_out(vcpu);
 	switch (command->op) {
 	case SCRY_AGENT_OP_REGS_GET:
-		regs_get(vcpu->cpu, &mem->regs);
+		accel->regs_get(vcpu, &mem->regs);
 		return 0;
 	case SCRY_AGENT_OP_REGS_SET:
 		return set(vcpu, command->set, mem);
@@ -182,8 +172,8 @@ int command_run(void *opaque, const struct slot_command *command, struct scry_ag
 	case SCRY_AGENT_OP_MSR_SET:
 		return set_msr(vcpu, command, mem);
 	case SCRY_AGENT_OP_XSAVE_GET:
-		mem->xsave_size = xsave_size(vcpu->cpu);
-		xsave_get(vcpu->cpu, mem->xsave);
+		mem->xsave_size = xsave_size(vcpu);
+		xsave_get(vcpu, mem->xsave);
 		return 0;
 	case SCRY_AGENT_OP_XSAVE_SET:
 		return set_xsave(vcpu, command->set, mem);

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/qemu/qemu.h"
+#include "agent/accel.h"
 #include "agent/refuse.h"
 #include "identity.h"
 #include "protocol/rundir.h"
@@ -80,8 +80,9 @@ static void set_hypervisor(void)
 {
 	struct qemu_version *version = qemu.qmp_query_version(NULL);
 
-	snprintf(identity.hypervisor, sizeof(identity.hypervisor), "QEMU %d.%d.%d (TCG)",
-		 (int)version->triple[0], (int)version->triple[1], (int)version->triple[2]);
+	snprintf(identity.hypervisor, sizeof(identity.hypervisor), "QEMU %d.%d.%d (%s)",
+		 (int)version->triple[0], (int)version->triple[1], (int)version->triple[2],
+		 accel->name);
 	qemu.qapi_free_VersionInfo(version);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/accel.h"
 #include "agent/event/arm.h"
 #include "agent/event/breakpoint.h"
 #include "agent/memory/frame.h"
@@ -72,6 +73,7 @@ static int do_caps(int fd)
 
 	for (int i = 0; i < SCRY_CAP_COUNT; i++)
 		caps.cap[i].supported = 1;
+	accel->caps(&caps);
 	if (!ram_is_shared()) {
 		caps.cap[SCRY_CAP_RAM_MAP].supported = 0;
 		snprintf(caps.cap[SCRY_CAP_RAM_MAP].reason, sizeof(caps.cap[0].reason),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdlib.h>
 
+#include "agent/accel.h"
 #include "agent/pt/pt.h"
 #include "agent/vcpu/vcpu.h"
 #include "arm.h"
@@ -83,6 +84,13 @@ void arm_again(struct qemu_cpu *cpu, bool anew)
 		qemu.tb_flush(cpu);
 }
 
+void arm_sites(struct qemu_cpu *cpu, const struct filters *filters)
+{
+	arm_again(cpu, false);
+	for (unsigned i = 0; i < vcpu_count; i++)
+		step_arm(&vcpus[i], filters);
+}
+
 /* Runs while no vCPU is in a block. */
 static void apply(struct qemu_cpu *cpu, void *filters)
 {
@@ -90,9 +98,7 @@ static void apply(struct qemu_cpu *cpu, void *filters)
 
 	free(armed);
 	armed = new;
-	arm_again(cpu, false);
-	for (unsigned i = 0; i < vcpu_count; i++)
-		step_arm(&vcpus[i], new);
+	accel->filters_changed(cpu, new);
 }
 
 void arm(struct filters *filters)

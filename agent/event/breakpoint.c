@@ -3,9 +3,9 @@
 
 #include <scry/breakpoint.h>
 
+#include "agent/accel.h"
 #include "agent/client/message.h"
 #include "agent/vcpu/vcpu.h"
-#include "arm.h"
 #include "breakpoint.h"
 #include "operand.h"
 
@@ -119,15 +119,14 @@ static void change(struct qemu_cpu *cpu, void *opaque)
 		drop(c->number);
 	else
 		c->number = add(b);
-	/* Code translated so far does not ask at a new address; where it asks in vain it may. */
-	arm_again(cpu, !c->request->remove && !known);
+	accel->breakpoints_changed(cpu, c->request->remove || known);
 }
 
 static void clear(struct qemu_cpu *cpu, void *unused)
 {
 	(void)unused;
 	memset(&table, 0, sizeof(table));
-	arm_again(cpu, false);
+	accel->breakpoints_changed(cpu, true);
 }
 
 void breakpoint_reset(void)

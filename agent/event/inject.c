@@ -2,10 +2,10 @@
 #include <scry/error.h>
 #include <stdio.h>
 
+#include "agent/accel.h"
 #include "exception.h"
 #include "inject.h"
 #include "interrupt.h"
-#include "power.h"
 
 /* QEMU's request to leave the translated code, which asks for nothing else. */
 #define REQUEST_LEAVE 4
@@ -26,7 +26,7 @@ bool inject_look(struct vcpu *vcpu)
 	return true;
 }
 
-static void inject_exception(struct vcpu *vcpu, const struct scry_exception *exception)
+void inject_later(struct vcpu *vcpu, const struct scry_exception *exception)
 {
 	vcpu->injection = *exception;
 	vcpu->injects = true;
@@ -50,8 +50,7 @@ static void send_message(struct vcpu *vcpu, uint32_t data)
 int inject(struct vcpu *vcpu, uint32_t type, const struct scry_exception *exception, char *text,
 	   size_t size)
 {
-	/* No HLT can have halted it there. */
-	if (cpu_get32(vcpu->cpu, cpu_layout.halted) && power_waits_for_start(vcpu)) {
+	if (accel->waits_for_start(vcpu)) {
 		snprintf(text, size, "the guest has not started vCPU %u, which takes nothing but a "
 			 "start-up message (SIPI): wait until it has", vcpu->index);
 		return SCRY_E_STATE;
@@ -62,7 +61,7 @@ int inject(struct vcpu *vcpu, uint32_t type, const struct scry_exception *except
 			snprintf(text, size, "there is no such exception to inject");
 			return SCRY_E_REFUSED;
 		}
-		inject_exception(vcpu, exception);
+		accel->inject(vcpu, exception);
 		return 0;
 	case SCRY_INTERRUPT_HARDWARE:
 		send_message(vcpu, exception->vector & 0xff);

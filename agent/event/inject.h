@@ -10,6 +10,9 @@
  */
 bool inject_look(struct vcpu *vcpu);
 
+/* In a stopped vCPU's thread: have that look find this exception, soon. */
+void inject_later(struct vcpu *vcpu, const struct scry_exception *exception);
+
 /*
  * In a stopped vCPU's thread: have it take an exception, an interrupt or an NMI
  * when it goes on.  0, or SCRY_E_... with a sentence in text.

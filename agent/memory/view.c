@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/accel.h"
 #include "agent/client/message.h"
 #include "agent/vcpu/vcpu.h"
 #include "slat.h"
@@ -100,21 +101,24 @@ static void apply(struct change *c)
 }
 
 /* What the vCPUs' views say may have changed. */
-static void point_all(void)
+static const char *point_all(void)
 {
-	for (unsigned i = 0; i < vcpu_count; i++) {
+	for (unsigned i = 0; i < vcpu_count; i++)
 		point(&vcpus[i], vcpus[i].view);
-		if (qemu.qemu_get_cpu((int)i) == vcpus[i].cpu)
-			qemu.tlb_flush(vcpus[i].cpu);
-	}
+	return accel->views_changed();
 }
 
 /* Runs while no vCPU is in a block. */
 static void change(struct qemu_cpu *cpu, void *opaque)
 {
+	struct change *c = opaque;
+	const char *why;
+
 	(void)cpu;
-	apply(opaque);
-	point_all();
+	apply(c);
+	why = point_all();
+	if (why)
+		fail(c, SCRY_E_NOMEM, why);
 }
 
 static void reset(struct qemu_cpu *cpu, void *unused)

@@ -2,6 +2,7 @@
 #include <semaphore.h>
 #include <unistd.h>
 
+#include "agent/accel.h"
 #include "agent/client/client.h"
 #include "agent/client/command.h"
 #include "agent/pt/pt.h"
@@ -16,10 +17,13 @@ static void rest(void *vcpu)
 	vcpu_step_out(vcpu);
 }
 
-static void work(void *vcpu)
+static void work(void *opaque)
 {
+	struct vcpu *vcpu = opaque;
+
 	bql_lock();
-	qemu.qemu_wait_io_event_common(((struct vcpu *)vcpu)->cpu);
+	qemu.qemu_wait_io_event_common(vcpu->cpu);
+	accel->settle(vcpu);
 	qemu.bql_unlock();
 }
 
@@ -71,6 +75,7 @@ static void park(struct qemu_cpu *cpu, uint64_t data)
 	atomic_store(&vcpu->park_queued, false);
 	if (atomic_load(&vcpu->busy))
 		return;		/* waits in an event, and sees want_stop there */
+	accel->settle(vcpu);
 	qemu.bql_unlock();
 	atomic_store(&vcpu->busy, true);
 	slot_park(&vcpu->slot);
@@ -201,35 +206,19 @@ bool vcpu_ask(struct vcpu *vcpu, const struct scry_event *event)
 	return ours;
 }
 
-/*
- * Inside a block the arithmetic flags and DF are kept apart from env.eflags;
- * between blocks they are in it.
- */
 void vcpu_step_out(struct vcpu *vcpu)
 {
-	struct qemu_cpu *cpu = vcpu->cpu;
-
 	if (!vcpu->in_event || vcpu->outside)
 		return;
-	cpu_put64(cpu, cpu_layout.eflags, cpu_rflags_in_block(cpu));
-	vcpu->cs_base = cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base);
+	accel->step_out(vcpu);
 	vcpu->outside = true;
-	qemu.cpu_exec_end(cpu);
+	qemu.cpu_exec_end(vcpu->cpu);
 }
 
 bool vcpu_step_in(struct vcpu *vcpu)
 {
-	struct qemu_cpu *cpu = vcpu->cpu;
-	uint64_t flags;
-
-	qemu.cpu_exec_start(cpu);
-	flags = cpu_get64(cpu, cpu_layout.eflags);
-	qemu.helper.write_eflags(cpu_env(cpu), flags, 0);
-	flags &= ~(uint64_t)(EFLAGS_ARITHMETIC | EFLAGS_DF);
-	cpu_put64(cpu, cpu_layout.eflags, flags | 2);
-	qemu.cpu_exit(cpu);	/* QEMU may have told it to stop meanwhile */
-	return cpu_get64(cpu, cpu_layout.eip) == vcpu->rip &&
-	       cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base) == vcpu->cs_base;
+	qemu.cpu_exec_start(vcpu->cpu);
+	return accel->step_in(vcpu);
 }
 
 void vcpu_leave(struct vcpu *vcpu)

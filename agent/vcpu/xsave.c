@@ -2,7 +2,7 @@
 #include <scry/error.h>
 #include <stdio.h>
 
-#include "protocol/agent_protocol.h"
+#include "agent/accel.h"
 #include "xsave.h"
 
 #define LEGACY_SIZE  512u
@@ -25,33 +25,33 @@ struct component {
 };
 
 /* The components in use: XCR0, or x87 and SSE in a guest without XSAVE. */
-static uint64_t components(struct qemu_cpu *cpu)
+static uint64_t components(struct vcpu *vcpu)
 {
 	uint32_t eax, ebx, ecx, edx;
 
-	qemu.cpu_x86_cpuid(cpu_env(cpu), 1, 0, &eax, &ebx, &ecx, &edx);
-	return ecx >> 26 & 1 ? cpu_get64(cpu, cpu_layout.xcr0) : X87 | SSE;
+	qemu.cpu_x86_cpuid(cpu_env(vcpu->cpu), 1, 0, &eax, &ebx, &ecx, &edx);
+	return ecx >> 26 & 1 ? accel->xcr0(vcpu) : X87 | SSE;
 }
 
 /* Where one lies, by CPUID leaf 0xd; at 0 = nowhere. */
-static struct component component(struct qemu_cpu *cpu, uint32_t bit)
+static struct component component(struct vcpu *vcpu, uint32_t bit)
 {
 	uint32_t size, at, ecx, edx;
 
-	qemu.cpu_x86_cpuid(cpu_env(cpu), 0xd, bit, &size, &at, &ecx, &edx);
+	qemu.cpu_x86_cpuid(cpu_env(vcpu->cpu), 0xd, bit, &size, &at, &ecx, &edx);
 	if (at < LEGACY_SIZE + HEADER_SIZE || at > SCRY_AGENT_XSAVE ||
 	    size > SCRY_AGENT_XSAVE - at)
 		return (struct component){ 0, 0 };
 	return (struct component){ at, size };
 }
 
-uint32_t xsave_size(struct qemu_cpu *cpu)
+uint32_t xsave_size(struct vcpu *vcpu)
 {
-	uint64_t used = components(cpu);
+	uint64_t used = components(vcpu);
 	uint32_t end = LEGACY_SIZE + HEADER_SIZE;
 
 	for (uint32_t bit = 2; bit < 63; bit++) {
-		struct component c = used >> bit & 1 ? component(cpu, bit)
+		struct component c = used >> bit & 1 ? component(vcpu, bit)
 						     : (struct component){ 0, 0 };
 
 		if (c.at && c.at + c.size > end)
@@ -60,34 +60,34 @@ uint32_t xsave_size(struct qemu_cpu *cpu)
 	return end;
 }
 
-void xsave_get(struct qemu_cpu *cpu, uint8_t *area)
+void xsave_get(struct vcpu *vcpu, uint8_t *area)
 {
 	uint8_t all[QEMU_AREA] = { 0 };
-	struct header header = { .xstate_bv = components(cpu) };
+	struct header header = { .xstate_bv = components(vcpu) };
 
-	qemu.x86_cpu_xsave_all_areas(cpu, all, sizeof(all));
+	accel->xsave_get(vcpu, all, sizeof(all));
 	/* TCG does not note which components are in their initial state: say none is. */
 	memcpy(all + LEGACY_SIZE, &header, sizeof(header));
-	memcpy(area, all, xsave_size(cpu));
+	memcpy(area, all, xsave_size(vcpu));
 }
 
-static int check(struct qemu_cpu *cpu, const uint8_t *area, uint64_t len, char *text, size_t size)
+static int check(struct vcpu *vcpu, const uint8_t *area, uint64_t len, char *text, size_t size)
 {
 	static const struct header zero;
 	struct header header;
 	uint32_t mxcsr;
 
-	if (len != xsave_size(cpu)) {
+	if (len != xsave_size(vcpu)) {
 		snprintf(text, size, "the XSAVE area must have %u bytes, it has %llu",
-			 xsave_size(cpu), (unsigned long long)len);
+			 xsave_size(vcpu), (unsigned long long)len);
 		return SCRY_E_INVAL;
 	}
 	memcpy(&header, area + LEGACY_SIZE, sizeof(header));
 	memcpy(&mxcsr, area + MXCSR_AT, sizeof(mxcsr));
-	if (header.xstate_bv & ~components(cpu)) {
+	if (header.xstate_bv & ~components(vcpu)) {
 		snprintf(text, size, "XSTATE_BV 0x%llx has a component that XCR0 0x%llx has not",
 			 (unsigned long long)header.xstate_bv,
-			 (unsigned long long)components(cpu));
+			 (unsigned long long)components(vcpu));
 		return SCRY_E_REFUSED;
 	}
 	if (header.xcomp_bv || memcmp(header.reserved, zero.reserved, sizeof(zero.reserved))) {
@@ -121,16 +121,16 @@ static void put_x87(uint8_t *to, const uint8_t *from, bool present)
 		memcpy(to, &initial_control, sizeof(initial_control));
 }
 
-int xsave_put(struct qemu_cpu *cpu, const uint8_t *area, uint64_t len, char *text, size_t size)
+int xsave_put(struct vcpu *vcpu, const uint8_t *area, uint64_t len, char *text, size_t size)
 {
 	uint8_t all[QEMU_AREA] = { 0 };
-	uint64_t used = components(cpu);
+	uint64_t used = components(vcpu);
 	struct header header;
-	int status = check(cpu, area, len, text, size);
+	int status = check(vcpu, area, len, text, size);
 
 	if (status)
 		return status;
-	qemu.x86_cpu_xsave_all_areas(cpu, all, sizeof(all));
+	accel->xsave_get(vcpu, all, sizeof(all));
 	memcpy(&header, area + LEGACY_SIZE, sizeof(header));
 	put_x87(all, area, header.xstate_bv & X87);
 	if (used & SSE) {
@@ -138,15 +138,13 @@ int xsave_put(struct qemu_cpu *cpu, const uint8_t *area, uint64_t len, char *tex
 		put(all, area, XMM_AT, XMM_SIZE, header.xstate_bv & SSE);
 	}
 	for (uint32_t bit = 2; bit < 63; bit++) {
-		struct component c = used >> bit & 1 ? component(cpu, bit)
+		struct component c = used >> bit & 1 ? component(vcpu, bit)
 						     : (struct component){ 0, 0 };
 
 		put(all, area, c.at, c.size, header.xstate_bv >> bit & 1);
 	}
 	header.xstate_bv = used;
 	memcpy(all + LEGACY_SIZE, &header, sizeof(header));
-	qemu.x86_cpu_xrstor_all_areas(cpu, all, sizeof(all));
-	qemu.update_fp_status(cpu_env(cpu));
-	qemu.update_mxcsr_status(cpu_env(cpu));
+	accel->xsave_put(vcpu, all, sizeof(all));
 	return 0;
 }

@@ -2,7 +2,7 @@
 #ifndef AGENT_XSAVE_H
 #define AGENT_XSAVE_H
 
-#include "agent/qemu/cpu.h"
+#include "vcpu.h"
 
 /*
  * A vCPU's XSAVE area in the standard format, between blocks, in its own
@@ -10,11 +10,11 @@
  */
 
 /* The length of the area, by the guest's CPUID and XCR0. */
-uint32_t xsave_size(struct qemu_cpu *cpu);
+uint32_t xsave_size(struct vcpu *vcpu);
 
-void xsave_get(struct qemu_cpu *cpu, uint8_t *area);
+void xsave_get(struct vcpu *vcpu, uint8_t *area);
 
 /* Takes a whole area, of len bytes.  0, or SCRY_E_... with a sentence in text. */
-int xsave_put(struct qemu_cpu *cpu, const uint8_t *area, uint64_t len, char *text, size_t size);
+int xsave_put(struct vcpu *vcpu, const uint8_t *area, uint64_t len, char *text, size_t size);
 
 #endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_ACCEL_H
+#define AGENT_ACCEL_H
+
+#include <scry/regs.h>
+
+#include "agent/event/filter.h"
+#include "agent/vcpu/vcpu.h"
+
+/*
+ * What differs between QEMU's accelerators: tcg/ and kvm/ implement it, and all
+ * that serves the client stands on it.
+ */
+struct accel {
+	const char *name;
+
+	/* From qemu_plugin_install(), for `most` vCPUs at most.  0, or refuse(). */
+	int (*init)(uint64_t plugin_id, unsigned most);
+	/* Every capability is supported, without a reason, before. */
+	void (*caps)(struct scry_agent_caps *caps);
+
+	/*
+	 * The rest but the last three is about a vCPU that is stopped or waits in an event,
+	 * in its own thread.
+	 */
+
+	/*
+	 * With QEMU's big lock: QEMU has just worked for it, and may have taken its
+	 * registers; have them where they are looked for.
+	 */
+	void (*settle)(struct vcpu *vcpu);
+	/* vcpu_step_out(), vcpu_step_in(), when it is in an event. */
+	void (*step_out)(struct vcpu *vcpu);
+	bool (*step_in)(struct vcpu *vcpu);
+
+	/* Stepped out.  What is put has been checked. */
+	void (*regs_get)(struct vcpu *vcpu, struct scry_regs *regs);
+	void (*regs_put)(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask);
+	/*
+	 * General registers and rip, whether stepped out or not; false = the processor
+	 * would refuse it.  NULL: there is no shorter way than the above.
+	 */
+	bool (*regs_put_simple)(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask);
+	/* 0, or -1 where the instruction would raise #GP. */
+	int (*msr_read)(struct vcpu *vcpu, uint32_t index, uint64_t *value);
+	int (*msr_write)(struct vcpu *vcpu, uint32_t index, uint64_t value);
+	/* The XSAVE area, in standard format, of at most `size` bytes. */
+	uint64_t (*xcr0)(struct vcpu *vcpu);
+	void (*xsave_get)(struct vcpu *vcpu, void *area, uint32_t size);
+	void (*xsave_put)(struct vcpu *vcpu, const void *area, uint32_t size);
+
+	/* Does it wait for its start-up message? */
+	bool (*waits_for_start)(struct vcpu *vcpu);
+	/* Take this exception when it goes on, halted or not. */
+	void (*inject)(struct vcpu *vcpu, const struct scry_exception *exception);
+
+	/* Be in this view; execute the next instruction in that one. */
+	void (*view_enter)(struct vcpu *vcpu, unsigned view);
+	void (*view_step)(struct vcpu *vcpu, unsigned view);
+
+	/* While no vCPU executes: these have changed. */
+	void (*filters_changed)(struct qemu_cpu *cpu, const struct filters *filters);
+	void (*breakpoints_changed)(struct qemu_cpu *cpu, bool known);	/* known: an address had one */
+	/* NULL, or why it cannot be so. */
+	const char *(*views_changed)(void);
+};
+
+extern const struct accel accel_tcg;
+extern const struct accel *accel;	/* that QEMU runs with */
+
+/* Set it.  0, or refuse(). */
+int accel_init(void);
+
+#endif

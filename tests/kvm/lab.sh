@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A machine (L1) with the real, stock KVM of Debian's kernel, on any host: QEMU's
+# TCG emulates AMD's SVM with nested paging, so that kvm-amd loads in it.
+# Sourced by run, after ../lib/guest.sh.
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # set by guest.sh
+
+lab=$(dirname "${BASH_SOURCE[0]}")
+
+# Copy programs ($2...) and the libraries that they name into tree $1.
+lab_programs() {
+	local tree=$1 file
+	shift
+	for file in "$@"; do
+		cp -L "$file" "$tree/usr/bin/"
+		ldd "$file" 2>/dev/null | grep -o '/[^ ]*'
+	done | sort -u | xargs cp -Lu --parents -t "$tree"
+}
+
+# lab_make INITRAMFS: everything that is used in L1.  QEMU must lie in /usr/bin
+# for its firmware to be found.
+lab_make() {
+	local tree=$work/lab modules
+	modules=$(dirname "$kernel")/../lib/modules
+	mkdir -p "$tree"/{bin,usr/bin,usr/share/qemu,usr/share/seabios,modules,proc,sys,dev,run,tmp}
+	cp "$(command -v busybox)" "$tree/bin/"
+	lab_programs "$tree" "$(command -v qemu-system-x86_64)" "$SCRY_BUILD"/tool/scry \
+		"$SCRY_BUILD"/tests/{conformance/scry-conformance,chaos/scry-chaos}
+	cp "$SCRY_AGENT" "$tree/"
+	lab_programs "$tree" "$SCRY_AGENT"
+	cp /usr/share/qemu/{pvh.bin,linuxboot_dma.bin,kvmvapic.bin} "$tree/usr/share/qemu/"
+	cp /usr/share/seabios/bios-256k.bin "$tree/usr/share/seabios/"
+	find "$modules" -name irqbypass.ko -o -name kvm.ko -o -name kvm-amd.ko |
+		xargs cp -t "$tree/modules"
+	cp "$SCRY_BUILD/tests/guest/probe/probe" "$kernel" "$SCRY_INITRD" "$tree/"
+	mv "$tree/${kernel##*/}" "$tree/vmlinuz"
+	mv "$tree/${SCRY_INITRD##*/}" "$tree/initrd.gz"
+	cp "$lab/init" "$lab"/l1-* "$tree/"
+	(cd "$tree" && find . | cpio -o -H newc --quiet) >"$1"
+	rm -rf "$tree"
+}
+
+# lab_run INITRAMFS SCRIPT [WORD...]: boot L1 and have it run a script of this
+# folder; what that prints is printed.
+lab_run() {
+	local initramfs=$1 script=$2
+	shift 2
+	timeout 600 qemu-system-x86_64 -accel tcg,tb-size=512 -m 2048 -smp 1 -cpu EPYC,-monitor \
+		-nodefaults -display none -serial stdio -no-reboot -kernel "$kernel" \
+		-initrd "$initramfs" -append \
+		"console=ttyS0 panic=-1 quiet mitigations=off l1.script=$script l1.words=${*// /,}" \
+		</dev/null 2>&1 | tr -d '\r'
+}
