@@ -14,6 +14,7 @@
 #include "client.h"
 #include "identity.h"
 #include "message.h"
+#include "slot_client.h"
 
 static struct {
 	pid_t pid;		/* 0 = none is attached */
@@ -96,6 +97,7 @@ int client_attach(int fd, uint32_t reply_timeout_ms, char *text, size_t size)
 		slot_attach(&vcpus[i].slot, client.area.shared, area_slot(&client.area, i),
 			    client.area.bell, reply_timeout_ms);
 	}
+	vcpu_serve(&slot_client);
 	fill_welcome(&welcome);
 	/* If it is gone already the hang-up will say so. */
 	message_send(fd, &welcome, sizeof(welcome), (int[]){ client.area.fd, client.area.client_bell }, 2);
@@ -115,12 +117,8 @@ void client_give_up(unsigned vcpu)
 	shutdown(client.socket, SHUT_RDWR);
 }
 
-void client_detach(void)
+void client_take_back(void)
 {
-	bql_lock();
-	memory_map_forget();	/* no more steps of the generation */
-	area_retire(&client.area);
-	qemu.bql_unlock();
 	vcpu_release_all();
 	if (arm_filters())
 		arm(NULL);
@@ -129,6 +127,17 @@ void client_detach(void)
 	view_reset();
 	frame_reset();
 	vcpu_wait_released();
+}
+
+void client_detach(void)
+{
+	bql_lock();
+	memory_map_forget();	/* no more steps of the generation */
+	area_retire(&client.area);
+	qemu.bql_unlock();
+	client_take_back();
+	for (unsigned i = 0; i < vcpu_count; i++)
+		vcpus[i].slot.mem = NULL;
 	client_clocks(false);
 	area_drop(&client.area);
 	client.pid = 0;

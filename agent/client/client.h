@@ -26,6 +26,12 @@ void client_give_up(unsigned vcpu);
 /* It has hung up: take everything back that it asked for. */
 void client_detach(void);
 
+/*
+ * Whatever kind of client it was: no vCPU waits for it, and what it subscribed to,
+ * trapped and made is gone.
+ */
+void client_take_back(void);
+
 /* Stop or start the guest's clocks for it. */
 void client_clocks(bool stop);
 

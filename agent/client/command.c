@@ -6,6 +6,7 @@
 #include "agent/event/exception.h"
 #include "agent/event/inject.h"
 #include "agent/memory/view.h"
+#include "agent/vcpu/change.h"
 #include "agent/vcpu/regs.h"
 #include "agent/vcpu/vcpu.h"
 #include "agent/vcpu/xsave.h"
@@ -19,37 +20,6 @@ static int fail(struct scry_agent_slot *mem, int code, const char *text)
 	return code;
 }
 
-static int set_registers(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask,
-			 struct scry_agent_slot *mem)
-{
-	struct scry_regs now, wanted;
-	int status;
-
-	vcpu_step_out(vcpu);
-	accel->regs_get(vcpu, &now);
-	wanted = now;
-	regs_overlay(&wanted, regs, mask);
-	status = regs_check(vcpu->cpu, &now, &wanted, mask, TEXT);
-	if (status)
-		return status;
-	accel->regs_put(vcpu, &wanted, mask);
-	if (mask & SCRY_REG_BIT(SCRY_REG_RIP))
-		vcpu->jumps = true;
-	return 0;
-}
-
-/* General registers and rip can be changed without stepping out of the block. */
-static int set_simple(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask,
-		      struct scry_agent_slot *mem)
-{
-	if (!accel->regs_put_simple(vcpu, regs, mask))
-		return fail(mem, SCRY_E_REFUSED, "the processor would refuse it: rip is not "
-			    "canonical, or beyond 4 GiB outside 64-bit mode");
-	if (mask & SCRY_REG_BIT(SCRY_REG_RIP))
-		vcpu->jumps = true;
-	return 0;
-}
-
 static int set(struct vcpu *vcpu, uint64_t mask, struct scry_agent_slot *mem)
 {
 	struct scry_regs regs;
@@ -59,10 +29,7 @@ static int set(struct vcpu *vcpu, uint64_t mask, struct scry_agent_slot *mem)
 	if (mask & ~SCRY_REGS_ALL)
 		return fail(mem, SCRY_E_INVAL, "the mask has bits beyond the last register's");
 	memcpy(&regs, &mem->regs, sizeof(regs));	/* the client may write there meanwhile */
-	vcpu->changes = true;
-	if (!accel->regs_put_simple || mask & ~(SCRY_REGS_GPR | SCRY_REG_BIT(SCRY_REG_RIP)))
-		return set_registers(vcpu, &regs, mask, mem);
-	return set_simple(vcpu, &regs, mask, mem);
+	return change_registers(vcpu, &regs, mask, TEXT);
 }
 
 /* "Deny" is an exception too. */

@@ -15,6 +15,7 @@
 #include "area.h"
 #include "client.h"
 #include "message.h"
+#include "slot_client.h"
 
 static int answer_value(int fd, uint32_t type, uint64_t value)
 {
@@ -173,8 +174,8 @@ static int do_vcpu(int fd, const struct scry_agent_value *request)
 	if (request->value >= vcpu_count)
 		return message_fail(fd, request->header.type, SCRY_E_INVAL, "there is no such vCPU");
 	if (request->header.type == SCRY_AGENT_GO)
-		vcpu_go(&vcpus[request->value]);
-	else if (vcpu_stop(&vcpus[request->value]) < 0)
+		slot_client_go(&vcpus[request->value]);
+	else if (slot_client_stop(&vcpus[request->value]) < 0)
 		return message_fail(fd, request->header.type, SCRY_E_STATE,
 				    "this vCPU has been unplugged: attach anew");
 	return answer_value(fd, request->header.type, request->value);

@@ -21,6 +21,9 @@ bool inject_look(struct vcpu *vcpu)
 	vcpu->injects = false;
 	vcpu->passes = false;	/* it will be executed anew */
 	cpu_put32(vcpu->cpu, cpu_layout.hflags, cpu_hflags(vcpu->cpu) & ~HF_INHIBIT_IRQ);
+	vcpu->rip = cpu_get64(vcpu->cpu, cpu_layout.eip);
+	if (!vcpu_injected(vcpu))
+		return false;
 	vcpu->exception = vcpu->injection;
 	interrupt_deliver(vcpu);
 	return true;

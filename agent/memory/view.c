@@ -16,6 +16,7 @@ static struct view {
 /* A request under way; status is 0, SCRY_E_... with a sentence in text, or a view's number. */
 struct change {
 	const struct scry_agent_view *request;
+	unsigned count;		/* of request[] */
 	int status;
 	const char *text;
 };
@@ -43,7 +44,7 @@ static void fail(struct change *c, int code, const char *text)
 	c->text = text;
 }
 
-static void create(struct change *c)
+static void create(struct change *c, unsigned like)
 {
 	unsigned n = 1;
 
@@ -51,7 +52,7 @@ static void create(struct change *c)
 		n++;
 	if (n == SCRY_VIEWS) {
 		fail(c, SCRY_E_NOMEM, "too many views at a time: destroy some first");
-	} else if (slat_copy(&views[n].slat, &views[c->request->view].slat) < 0) {
+	} else if (slat_copy(&views[n].slat, &views[like].slat) < 0) {
 		fail(c, SCRY_E_NOMEM, "QEMU has no memory left for another view");
 	} else {
 		views[n].used = true;
@@ -71,15 +72,14 @@ static void destroy(unsigned view)
 	}
 }
 
-static void apply(struct change *c)
+static void apply(struct change *c, const struct scry_agent_view *r)
 {
-	const struct scry_agent_view *r = c->request;
 	struct slat *slat = &views[r->view].slat;
 	int done = 0;
 
 	switch (r->op) {
 	case SCRY_AGENT_VIEW_CREATE:
-		create(c);
+		create(c, r->view);
 		break;
 	case SCRY_AGENT_VIEW_DESTROY:
 		destroy(r->view);
@@ -115,7 +115,8 @@ static void change(struct qemu_cpu *cpu, void *opaque)
 	const char *why;
 
 	(void)cpu;
-	apply(c);
+	for (unsigned i = 0; i < c->count; i++)
+		apply(c, &c->request[i]);
 	why = point_all();
 	if (why)
 		fail(c, SCRY_E_NOMEM, why);
@@ -164,19 +165,32 @@ static bool frames_valid(const struct scry_agent_view *r)
 	}
 }
 
+int view_change(const struct scry_agent_view *requests, unsigned count, const char **text)
+{
+	struct change c = { .request = requests, .count = count };
+
+	for (unsigned i = 0; i < count; i++)
+		if (!view_exists(requests[i].view)) {
+			*text = "there is no such view";
+			return SCRY_E_NOTFOUND;
+		}
+	vcpu_run_exclusive(change, &c);
+	*text = c.text;
+	return c.status;
+}
+
 int view_request(int fd, const void *message, size_t len)
 {
 	const struct scry_agent_view *request = message;
 	struct scry_agent_value reply = { .header.type = SCRY_AGENT_VIEW };
-	struct change c = { .request = request };
+	const char *text;
+	int status;
 
 	if (len != sizeof(*request) || !frames_valid(request))
 		return -1;
-	if (!view_exists(request->view))
-		return message_fail(fd, SCRY_AGENT_VIEW, SCRY_E_NOTFOUND, "there is no such view");
-	vcpu_run_exclusive(change, &c);
-	if (c.status < 0)
-		return message_fail(fd, SCRY_AGENT_VIEW, c.status, c.text);
-	reply.value = (uint64_t)c.status;
+	status = view_change(request, 1, &text);
+	if (status < 0)
+		return message_fail(fd, SCRY_AGENT_VIEW, status, text);
+	reply.value = (uint64_t)status;
 	return message_send(fd, &reply, sizeof(reply), NULL, 0);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct scry_agent_view;
 struct vcpu;
 
 /* Is there such a view? */
@@ -13,6 +14,12 @@ bool view_exists(unsigned view);
 
 /* In the vCPU's own thread, outside translated code or about to leave it. */
 void view_enter(struct vcpu *vcpu, unsigned view);
+
+/*
+ * Service thread: carry these out, whose numbers are within their ranges, one after
+ * the other.  0, a new view's number, or SCRY_E_... with *text a sentence.
+ */
+int view_change(const struct scry_agent_view *requests, unsigned count, const char **text);
 
 /* A client's struct scry_agent_view; 0, or -1 if it is malformed. */
 int view_request(int fd, const void *message, size_t len);

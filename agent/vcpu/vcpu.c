@@ -3,8 +3,7 @@
 #include <unistd.h>
 
 #include "agent/accel.h"
-#include "agent/client/client.h"
-#include "agent/client/command.h"
+#include "agent/client/slot_client.h"
 #include "agent/pt/pt.h"
 #include "agent/refuse.h"
 #include "vcpu.h"
@@ -12,34 +11,23 @@
 struct vcpu vcpus[SCRY_AGENT_VCPUS];
 unsigned vcpu_count;
 
-static void rest(void *vcpu)
+static const struct client_ops *client = &slot_client;
+
+void vcpu_serve(const struct client_ops *ops)
 {
-	vcpu_step_out(vcpu);
+	client = ops;
 }
 
-static void work(void *opaque)
+void vcpu_work(struct vcpu *vcpu)
 {
-	struct vcpu *vcpu = opaque;
-
 	bql_lock();
 	qemu.qemu_wait_io_event_common(vcpu->cpu);
 	accel->settle(vcpu);
 	qemu.bql_unlock();
 }
 
-static void overdue(void *opaque)
-{
-	struct vcpu *vcpu = opaque;
-
-	client_give_up(vcpu->index);
-}
-
-static const struct slot_ops ops = { .command = command_run, .rest = rest, .work = work,
-				     .overdue = overdue };
-
 int vcpu_find_all(void)
 {
-	bool spin = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 	struct qemu_cpu *cpu;
 	unsigned n;
 
@@ -49,10 +37,7 @@ int vcpu_find_all(void)
 				      SCRY_AGENT_VCPUS, SCRY_AGENT_VCPUS);
 		vcpus[n].cpu = cpu;
 		vcpus[n].index = n;
-		vcpus[n].slot.ops = &ops;
-		vcpus[n].slot.vcpu = &vcpus[n];
-		vcpus[n].slot.spins = spin;
-		atomic_store(&vcpus[n].slot.released, true);
+		slot_client_init(&vcpus[n]);
 	}
 	vcpu_count = n;
 	return (int)n;
@@ -74,11 +59,11 @@ static void park(struct qemu_cpu *cpu, uint64_t data)
 	(void)cpu;
 	atomic_store(&vcpu->park_queued, false);
 	if (atomic_load(&vcpu->busy))
-		return;		/* waits in an event, and sees want_stop there */
+		return;		/* waits in an event, and sees there what it is called for */
 	accel->settle(vcpu);
 	qemu.bql_unlock();
 	atomic_store(&vcpu->busy, true);
-	slot_park(&vcpu->slot);
+	client->park(vcpu);
 	atomic_store(&vcpu->busy, false);
 	bql_lock();
 }
@@ -89,25 +74,16 @@ static bool is_plugged(const struct vcpu *vcpu)
 	return qemu.qemu_get_cpu((int)vcpu->index) == vcpu->cpu;
 }
 
-int vcpu_stop(struct vcpu *vcpu)
+int vcpu_call(struct vcpu *vcpu)
 {
 	bool plugged;
 
 	bql_lock();
 	plugged = is_plugged(vcpu);
-	if (plugged) {
-		atomic_store(&vcpu->slot.want_stop, true);
-		if (!atomic_exchange(&vcpu->park_queued, true))
-			qemu.async_run_on_cpu(vcpu->cpu, park, (uint64_t)vcpu);
-	}
+	if (plugged && !atomic_exchange(&vcpu->park_queued, true))
+		qemu.async_run_on_cpu(vcpu->cpu, park, (uint64_t)vcpu);
 	qemu.bql_unlock();
 	return plugged ? 0 : -1;
-}
-
-void vcpu_go(struct vcpu *vcpu)
-{
-	atomic_store(&vcpu->slot.want_stop, false);
-	slot_poke(&vcpu->slot);
 }
 
 struct exclusive {
@@ -131,10 +107,8 @@ void vcpu_run_exclusive(void (*fn)(struct qemu_cpu *cpu, void *opaque), void *op
 	sem_init(&e.done, 0, 0);
 	qemu.async_safe_run_on_cpu(vcpus[0].cpu, exclusive, (uint64_t)&e);
 	/* Those that wait for the client step out of QEMU's way. */
-	for (unsigned i = 0; i < vcpu_count; i++) {
-		atomic_store(&vcpus[i].slot.has_work, true);
-		slot_poke(&vcpus[i].slot);
-	}
+	for (unsigned i = 0; i < vcpu_count; i++)
+		client->nudge(&vcpus[i]);
 	while (sem_wait(&e.done) < 0)
 		;
 	sem_destroy(&e.done);
@@ -142,13 +116,8 @@ void vcpu_run_exclusive(void (*fn)(struct qemu_cpu *cpu, void *opaque), void *op
 
 void vcpu_release_all(void)
 {
-	for (unsigned i = 0; i < vcpu_count; i++) {
-		/* What a vCPU was to take when it goes on ends with who holds it. */
-		if (atomic_load(&vcpus[i].slot.want_stop))
-			atomic_store(&vcpus[i].injects, false);
-		atomic_store(&vcpus[i].slot.released, true);
-		slot_poke(&vcpus[i].slot);
-	}
+	for (unsigned i = 0; i < vcpu_count; i++)
+		client->release(&vcpus[i]);
 }
 
 /* An unplugged one does nothing any more, not even what it was asked to. */
@@ -168,42 +137,66 @@ static bool still_there(struct vcpu *vcpu)
 
 void vcpu_wait_released(void)
 {
-	for (unsigned i = 0; i < vcpu_count; i++) {
+	for (unsigned i = 0; i < vcpu_count; i++)
 		while ((atomic_load(&vcpus[i].busy) || atomic_load(&vcpus[i].park_queued)) &&
 		       still_there(&vcpus[i])) {
-			slot_poke(&vcpus[i].slot);
+			client->release(&vcpus[i]);
 			usleep(50);
 		}
-		vcpus[i].slot.mem = NULL;
-	}
 }
 
-void vcpu_event(struct vcpu *vcpu, const struct scry_event *event)
+static void begin(struct vcpu *vcpu)
 {
 	vcpu->in_event = true;
 	vcpu->outside = false;
 	vcpu->jumps = vcpu->changes = vcpu->moves = false;
 	vcpu->action = SCRY_CONTINUE;
 	vcpu->answered = false;
-	slot_event(&vcpu->slot, event);
+}
+
+void vcpu_event(struct vcpu *vcpu, const struct scry_event *event)
+{
+	begin(vcpu);
+	client->event(vcpu, event);
 	if (!vcpu->answered)	/* the client is gone: what it began ends */
 		vcpu->injects = false;
 	vcpu->in_event = false;
 }
 
-bool vcpu_ask(struct vcpu *vcpu, const struct scry_event *event)
+static void injected(struct vcpu *vcpu)
+{
+	begin(vcpu);
+	client->injected(vcpu);
+	vcpu->in_event = false;
+}
+
+/* NULL: it is no event, but an injection. */
+static bool ask(struct vcpu *vcpu, const struct scry_event *event)
 {
 	bool locked = qemu.bql_locked(), ours;
 
 	if (locked)
 		qemu.bql_unlock();
 	atomic_store_explicit(&vcpu->busy, true, memory_order_relaxed);
-	vcpu_event(vcpu, event);
+	if (event)
+		vcpu_event(vcpu, event);
+	else
+		injected(vcpu);
 	ours = !vcpu->outside || vcpu_step_in(vcpu);
 	atomic_store_explicit(&vcpu->busy, false, memory_order_release);
 	if (locked)
 		bql_lock();
 	return ours;
+}
+
+bool vcpu_ask(struct vcpu *vcpu, const struct scry_event *event)
+{
+	return ask(vcpu, event);
+}
+
+bool vcpu_injected(struct vcpu *vcpu)
+{
+	return !client->injected || ask(vcpu, NULL);
 }
 
 void vcpu_step_out(struct vcpu *vcpu)

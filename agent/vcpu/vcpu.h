@@ -6,6 +6,7 @@
 #include "agent/event/decode.h"
 #include "agent/memory/trap.h"
 #include "agent/qemu/cpu.h"
+#include "served.h"
 
 /* What restore_state() remembers. */
 #define VCPU_RESTORED 64u
@@ -21,7 +22,7 @@ struct vcpu {
 	struct slot slot;
 	struct qemu_cpu *cpu;
 	unsigned index;
-	_Atomic bool busy;		/* its thread is in the slot */
+	_Atomic bool busy;		/* its thread waits for the client, or may */
 	_Atomic bool park_queued;
 
 	/* Its thread's own. */
@@ -83,9 +84,14 @@ int vcpu_find_all(void);
 /* The vCPU that is QEMU's, or NULL. */
 struct vcpu *vcpu_of(const struct qemu_cpu *cpu);
 
-/* Make it come to its slot, and let it go.  -1 if it has been unplugged. */
-int vcpu_stop(struct vcpu *vcpu);
-void vcpu_go(struct vcpu *vcpu);
+/* While none of them waits for a client: from now on they serve this one. */
+void vcpu_serve(const struct client_ops *ops);
+
+/* Have it come by at client_ops.park() soon.  -1 if it has been unplugged. */
+int vcpu_call(struct vcpu *vcpu);
+
+/* In the thread of a vCPU that waits for its client, stepped out: do QEMU's own work for it. */
+void vcpu_work(struct vcpu *vcpu);
 
 /*
  * Service thread: run fn while no vCPU executes or translates guest code, not
@@ -93,12 +99,12 @@ void vcpu_go(struct vcpu *vcpu);
  */
 void vcpu_run_exclusive(void (*fn)(struct qemu_cpu *cpu, void *opaque), void *opaque);
 
-/* The client is gone: every vCPU leaves its slot.  The second waits until they have. */
+/* The client is gone: no vCPU waits for it any more.  The second waits until that is so. */
 void vcpu_release_all(void);
 void vcpu_wait_released(void);
 
 /*
- * Tell of the event, and serve the slot until the reply to it.  Called from a
+ * Tell of the event, and serve the client until the reply to it.  Called from a
  * translated block.
  */
 void vcpu_event(struct vcpu *vcpu, const struct scry_event *event);
@@ -109,6 +115,12 @@ void vcpu_event(struct vcpu *vcpu, const struct scry_event *event);
  * (a reset, say).
  */
 bool vcpu_ask(struct vcpu *vcpu, const struct scry_event *event);
+
+/*
+ * Between blocks: vcpu->injection is about to be delivered, at its rip, which the client
+ * may want to know.  False if QEMU gave the vCPU another state meanwhile.
+ */
+bool vcpu_injected(struct vcpu *vcpu);
 
 /*
  * Step out of the translated block in which an event waits, to the state in
