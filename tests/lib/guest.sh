@@ -17,12 +17,27 @@ failures=0
 # QEMU arguments that come before the agent's.
 guest_first=()
 
-ok() { echo "ok $*"; }
+# Verdicts; since the one before that many seconds have passed.
+last_verdict=${EPOCHREALTIME//[!0-9]/}
+took() {
+	local now=${EPOCHREALTIME//[!0-9]/} tenths
+	tenths=$(((now - last_verdict) / 100000))
+	last_verdict=$now
+	took="$((tenths / 10)).$((tenths % 10)) s"
+}
+ok() {
+	took
+	echo "ok $* ($took)"
+}
 fail() {
+	took
 	echo "FAIL $1: $2"
 	failures=$((failures + 1))
 }
-skip() { echo "skip $1: $2"; }
+skip() {
+	took
+	echo "skip $1: $2"
+}
 
 # check NAME COMMAND...: what it prints is shown if it fails.
 check() {
@@ -32,6 +47,7 @@ check() {
 		ok "$name"
 	else
 		fail "$name" "$(tail -n 3 "$work/check" | tr '\n' ' ')"
+		cat "$work/check"
 	fi
 }
 
@@ -102,10 +118,17 @@ guest_pid() { cat "$work/$1.pid"; }
 guest_alive() { kill -0 "$(guest_pid "$1")" 2>/dev/null; }
 guest_lines() { wc -l <"$work/$1.log"; }
 
+# guest_console NAME AFTER_LINE: what its console showed since, in whole lines.
+guest_console() {
+	local lines
+	lines=$(guest_lines "$1")
+	[ "$lines" -le "$2" ] || sed -n "$(($2 + 1)),${lines}p" "$work/$1.log"
+}
+
 # guest_wait NAME TEXT SECONDS [AFTER_LINE]: until the console shows it.
 guest_wait() {
 	local name=$1 text=$2 end=$((SECONDS + $3)) after=${4:-0}
-	until tail -n "+$((after + 1))" "$work/$name.log" | grep -qF -- "$text"; do
+	until guest_console "$name" "$after" | grep -F -- "$text" >/dev/null; do
 		if [ $SECONDS -ge $end ] || ! guest_alive "$name"; then
 			echo "guest $name did not say '$text'; it said last:" >&2
 			tail -n 5 "$work/$name.log" >&2
@@ -126,9 +149,8 @@ guest_ask() {
 	local name=$1 command=$2 after
 	after=$(guest_lines "$name")
 	guest_say "$name" "$command"
-	guest_wait "$name" "guest: $command:" 20 "$after" || return 1
-	tail -n "+$((after + 1))" "$work/$name.log" | tr -d '\r' |
-		sed -n "s/^.*guest: $command: //p" | tail -n 1
+	guest_wait "$name" "guest: $command:" 60 "$after" || return 1
+	guest_console "$name" "$after" | tr -d '\r' | sed -n "s/^.*guest: $command: //p" | tail -n 1
 }
 
 # guest_status NAME SECONDS: its QEMU ends within that time; sets `status` to

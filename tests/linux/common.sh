@@ -13,11 +13,13 @@ pick() {
 	python3 -c 'import json, sys; d = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"
 }
 
-# test_that NAME COMMAND...: as check, with where it runs before the name.
+# test_that NAME COMMAND...: as check, with where it runs before the name; ends what
+# it left running aside.
 test_that() {
 	local name=$1
 	shift
 	check "$on: $name" "$@"
+	[ ! -f "$work/aside.pid" ] || end_aside KILL 137 >/dev/null
 }
 
 # same WHAT A B: are they equal?
@@ -51,7 +53,7 @@ start_aside() {
 
 # Until the output of what runs aside has a line with these words.
 wait_aside() {
-	local end=$((SECONDS + 20))
+	local end=$((SECONDS + 60))
 	until grep -q -- "$1" "$work/aside"; do
 		if [ $SECONDS -ge $end ] || ! kill -0 "$aside" 2>/dev/null; then
 			echo "no '$1' from what runs aside: $(tail -n 3 "$work/aside" "$work/aside.err")"
@@ -63,7 +65,7 @@ wait_aside() {
 
 # end_aside SIGNAL STATUS: end it so, and it must end so.
 end_aside() {
-	local end=$((SECONDS + 20)) status=0
+	local end=$((SECONDS + 60)) status=0
 	[ "$1" = none ] || kill -"$1" "$aside" 2>/dev/null
 	while kill -0 "$aside" 2>/dev/null && [ $SECONDS -lt $end ]; do
 		sleep 0.05

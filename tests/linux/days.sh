@@ -12,7 +12,6 @@ day() {
 		return
 	}
 	test_that "$1" "$2"
-	[ ! -f "$work/aside.pid" ] || end_aside KILL 137 >/dev/null
 	guest_stop day
 }
 
@@ -88,13 +87,13 @@ stop_stays_behind_pause() {
 	guest_say day "cpuid 0x4fffffff"
 	sleep 1
 	same "lines while stopped" "$(guest_lines day)" "$lines" && qmp cont &&
-		guest_wait day "guest: cpuid 0x4fffffff:" 20 "$lines"
+		guest_wait day "guest: cpuid 0x4fffffff:" 60 "$lines"
 }
 
 stop_while_held() {
 	local lines
 	hold_one && lines=$(guest_lines day) && qmp stop && qmp cont && kill -USR1 "$aside" &&
-		guest_wait day "guest: cpuid 0x40000001:" 20 "$lines" && end_aside TERM 0
+		guest_wait day "guest: cpuid 0x40000001:" 60 "$lines" && end_aside TERM 0
 }
 
 look_while_stopped() {
@@ -281,6 +280,7 @@ s.listen(); s.accept()' "$work/sock" &
 
 own_socket() {
 	local status=0
+	mkdir -p -m 700 "$SCRY_RUNTIME_DIR"
 	bound "$SCRY_RUNTIME_DIR/left.sock" 600 SOCK_SEQPACKET || return 1
 	guest_start left 7.2 1 64M -S
 	for _ in {1..100}; do
