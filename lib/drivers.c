@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "driver.h"
+#include "drivers/dump/dump.h"
 #include "drivers/qemu/qemu.h"
 
 const struct scry_driver *const scry_drivers[] = {
 	&scry_driver_qemu,
+	&scry_driver_dump,
 	NULL,
 };

@@ -67,29 +67,42 @@ int scry_subscribe(struct scry_vm *vm, const struct scry_subscription *sub)
 	return ret < 0 ? ret : vm->driver->subscribe(vm, sub);
 }
 
+/* A driver has events, or none of what is about them. */
+static int need_events(const struct scry_vm *vm)
+{
+	if (vm->driver->event_wait)
+		return 0;
+	return scry_fail(SCRY_E_UNSUPPORTED, "VM %s has no events: %s", vm->name,
+			 vm->caps[SCRY_CAP_EVENT_CR_WRITE].reason);
+}
+
 int scry_unsubscribe(struct scry_vm *vm, int subscription)
 {
 	if (subscription <= 0)
 		return scry_fail(SCRY_E_INVAL, "there is no subscription %d", subscription);
-	return vm->driver->unsubscribe(vm, subscription);
+	return need_events(vm) < 0 ? SCRY_E_UNSUPPORTED : vm->driver->unsubscribe(vm, subscription);
 }
 
 int scry_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, int timeout_ms)
 {
 	if (!max || !events)
 		return scry_fail(SCRY_E_INVAL, "scry_event_wait() needs room for an event");
-	return vm->driver->event_wait(vm, events, max, timeout_ms);
+	return need_events(vm) < 0 ? SCRY_E_UNSUPPORTED :
+				     vm->driver->event_wait(vm, events, max, timeout_ms);
 }
 
 int scry_event_times(struct scry_vm *vm, int on)
 {
-	vm->driver->event_times(vm, on);
-	return 0;
+	int ret = need_events(vm);
+
+	if (!ret)
+		vm->driver->event_times(vm, on);
+	return ret;
 }
 
 int scry_event_fd(struct scry_vm *vm)
 {
-	return vm->driver->event_fd(vm);
+	return need_events(vm) < 0 ? SCRY_E_UNSUPPORTED : vm->driver->event_fd(vm);
 }
 
 /* Does it take the place of the one of a software or hardware interrupt? */
@@ -118,7 +131,9 @@ int scry_reply(struct scry_vm *vm, const struct scry_event *event, const struct 
 
 	if (!event || !reply)
 		return scry_fail(SCRY_E_INVAL, "scry_reply() needs the event and the reply to it");
-	ret = scry_check_vcpu(vm, event->vcpu);
+	ret = need_events(vm);
+	if (!ret)
+		ret = scry_check_vcpu(vm, event->vcpu);
 	if (ret < 0)
 		return ret;
 	if (reply->sz != sizeof(*reply))

@@ -5,10 +5,10 @@
 int scry_on_stopped(struct scry_vm *vm, enum scry_cap cap, unsigned vcpu,
 		    const struct vcpu_call *call)
 {
-	int ret = scry_check_vcpu(vm, vcpu), resumed;
+	int ret = scry_need(vm, cap), resumed;
 
 	if (!ret)
-		ret = scry_need(vm, cap);
+		ret = scry_check_vcpu(vm, vcpu);
 	if (ret < 0)
 		return ret;
 	if (vm->driver->vcpu_waits && vm->driver->vcpu_waits(vm, vcpu)) {

@@ -13,7 +13,7 @@ int scry_uri_parse(const char *uri, const struct scry_driver **driver, const cha
 
 	if (!uri || !uri[0])
 		return scry_fail(SCRY_E_INVAL, "no VM is named: give a name, qemu:NAME, "
-				 "qemu:PID or qemu:/path/agent.sock");
+				 "qemu:PID, qemu:/path/agent.sock or file:/path/dump");
 	if (strnlen(uri, URI_MAX) == URI_MAX)
 		return scry_fail(SCRY_E_INVAL, "the VM's URI is longer than %d bytes", URI_MAX);
 
@@ -35,6 +35,6 @@ int scry_uri_parse(const char *uri, const struct scry_driver **driver, const cha
 		return 0;
 	}
 	return scry_fail(SCRY_E_INVAL, "'%.*s' is no driver of this libscry: use qemu:NAME, "
-			 "qemu:PID or qemu:/path/agent.sock", (int)(scheme < 64 ? scheme : 64),
-			 uri);
+			 "qemu:PID, qemu:/path/agent.sock or file:/path/dump",
+			 (int)(scheme < 64 ? scheme : 64), uri);
 }

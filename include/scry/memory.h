@@ -55,7 +55,8 @@ void *scry_phys_ptr_slow(struct scry_vm *vm, uint64_t gpa, size_t len);
  * valid memory until scry_close(), but is guest memory only as long as the
  * memory map stays as it is.
  *
- * Bytes may be written through it, too, but code so written may go unseen by a
+ * Bytes may be written through it, too, where there is SCRY_CAP_PHYS_WRITE (a
+ * dump is mapped for reading only), but code so written may go unseen by a
  * hypervisor that translates code (QEMU's TCG): scry_write_phys() is safe.
  */
 inline void *scry_phys_ptr(struct scry_vm *vm, uint64_t gpa, size_t len)

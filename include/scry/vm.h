@@ -25,6 +25,8 @@ struct scry_open_opts {
 /*
  * Attach to the VM that uri names:
  *   qemu:NAME, qemu:PID, qemu:/path/agent.sock
+ *   file:/path		a dump: an ELF core (of QEMU, virsh, kdump, scry dump), LiME's
+ *			format, or raw memory from address 0
  * NAME alone means qemu:NAME.  opts may be NULL.  On success *vm is the
  * caller's, to be closed with scry_close().  A VM takes one client at a time
  * (SCRY_E_BUSY names the one attached).
@@ -46,7 +48,7 @@ enum scry_ram_access {
 
 struct scry_info {
 	size_t sz;		/* set by the caller before the call */
-	char driver[16];	/* "qemu" */
+	char driver[16];	/* "qemu", "file" */
 	char name[64];		/* the VM's name */
 	char hypervisor[96];	/* "QEMU 7.2.22 (TCG)" */
 	int pid;		/* VMM process, or 0 */
@@ -58,7 +60,7 @@ struct scry_info {
 
 int scry_info(struct scry_vm *vm, struct scry_info *info);
 
-/* Number of vCPUs, at least 1. */
+/* Number of vCPUs; at least 1, but 0 of a dump without registers. */
 int scry_vcpu_count(struct scry_vm *vm);
 
 /* Highest guest frame number (gpa >> 12) that is backed by RAM or ROM. */

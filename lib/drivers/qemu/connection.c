@@ -13,7 +13,8 @@
 
 static int not_ours(const char *path)
 {
-	return scry_fail(SCRY_E_INVAL, "%s is not the socket of a scry agent", path);
+	return scry_fail(SCRY_E_INVAL, "%s is not the socket of a scry agent (a dump is named "
+			 "file:%s)", path, path);
 }
 
 static int connect_failed(const char *path)
