@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../../peer.h"
 #include "connection.h"
 #include "qemu.h"
 
@@ -78,14 +79,6 @@ int qemu_connect(const char *path, int timeout_ms)
 		return ret;
 	}
 	return fd;
-}
-
-pid_t qemu_peer_pid(int fd)
-{
-	struct ucred cred = { 0 };
-	socklen_t len = sizeof(cred);
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 ? 0 : cred.pid;
 }
 
 void qemu_close_fds(struct qemu_call *call)
@@ -169,19 +162,11 @@ union message {
 	char bytes[sizeof(struct scry_agent_memory) + SCRY_AGENT_CHUNK];
 };
 
-void qemu_clean_text(char *text, size_t size)
-{
-	text[size - 1] = 0;
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 127)
-			*c = '?';
-}
-
 int qemu_agent_failed(int status, char *text, size_t size)
 {
 	if (status >= 0 || status < SCRY_E_REFUSED)
 		return scry_fail(SCRY_E_PROTOCOL, "the agent gave the unknown status %d", status);
-	qemu_clean_text(text, size);
+	scry_clean_text(text, size);
 	return scry_fail(status, "%s", text[0] ? text : scry_strerror(status));
 }
 
@@ -222,9 +207,9 @@ ssize_t qemu_call(int fd, struct qemu_call *call)
 static int check_welcome(struct scry_agent_welcome *w, size_t len, enum scry_agent_purpose purpose,
 			 const struct qemu_call *call)
 {
-	qemu_clean_text(w->build, sizeof(w->build));
-	qemu_clean_text(w->name, sizeof(w->name));
-	qemu_clean_text(w->hypervisor, sizeof(w->hypervisor));
+	scry_clean_text(w->build, sizeof(w->build));
+	scry_clean_text(w->name, sizeof(w->name));
+	scry_clean_text(w->hypervisor, sizeof(w->hypervisor));
 	if (w->magic != SCRY_AGENT_MAGIC)
 		return scry_fail(SCRY_E_PROTOCOL, "what answers there is not a scry agent");
 	if (w->version != SCRY_AGENT_VERSION)

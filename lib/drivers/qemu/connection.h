@@ -24,17 +24,11 @@ struct qemu_call {
 /* Connect to an agent's socket, with that time-out for all that follows: fd or SCRY_E_*. */
 int qemu_connect(const char *path, int timeout_ms);
 
-/* Terminate text that came from an agent, and take what a terminal would obey out of it. */
-void qemu_clean_text(char *text, size_t size);
-
 /*
  * Note a failure that an agent reported, with the text it gave; SCRY_E_PROTOCOL
  * if the status is none.
  */
 int qemu_agent_failed(int status, char *text, size_t size);
-
-/* PID of the process at the other end, by the kernel's word, or 0. */
-pid_t qemu_peer_pid(int fd);
 
 /*
  * Send a request and take its reply: the reply's length, or a failure noted

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../../../protocol/rundir.h"
+#include "../../peer.h"
 #include "locate.h"
 #include "qemu.h"
 
@@ -22,7 +23,7 @@ int qemu_ask(const char *path, struct scry_agent_welcome *welcome)
 		return fd;
 	ret = qemu_hello(fd, SCRY_AGENT_ASK, 0, welcome, &call);
 	if (!ret) {
-		pid_t pid = qemu_peer_pid(fd);
+		pid_t pid = scry_peer_pid(fd);
 
 		qemu_close_fds(&call);
 		/* The kernel's word counts, where the other namespace lets it speak. */

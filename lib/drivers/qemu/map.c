@@ -1,62 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "../../peer.h"
 #include "connection.h"
 #include "qemu.h"
-
-static struct qemu_mapping *find_mapping(struct qemu_vm *q, const struct stat *st,
-					 const struct scry_agent_region *r)
-{
-	for (struct qemu_mapping *m = q->mappings; m; m = m->next)
-		if (m->device == st->st_dev && m->inode == st->st_ino &&
-		    m->offset == r->file_offset && m->size == r->size)
-			return m;
-	return NULL;
-}
-
-/* Map a region's part of its file; NULL if that cannot be: it is then read otherwise. */
-static unsigned char *map_region(struct qemu_vm *q, int fd, const struct scry_agent_region *r)
-{
-	struct qemu_mapping *m;
-	struct stat st;
-	void *host;
-
-	/* Past the file's end a load would be a bus error. */
-	if (fstat(fd, &st) < 0 || st.st_size < 0 || r->file_offset > (uint64_t)st.st_size ||
-	    r->size > (uint64_t)st.st_size - r->file_offset)
-		return NULL;
-	m = find_mapping(q, &st, r);
-	if (m)
-		return m->host;
-	m = calloc(1, sizeof(*m));
-	if (!m)
-		return NULL;
-	host = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)r->file_offset);
-	if (host == MAP_FAILED) {
-		free(m);
-		return NULL;
-	}
-	*m = (struct qemu_mapping){ .next = q->mappings, .device = st.st_dev, .inode = st.st_ino,
-				    .offset = r->file_offset, .size = r->size, .host = host };
-	q->mappings = m;
-	return host;
-}
-
-void qemu_unmap_all(struct qemu_vm *q)
-{
-	while (q->mappings) {
-		struct qemu_mapping *m = q->mappings;
-
-		q->mappings = m->next;
-		munmap(m->host, m->size);
-		free(m);
-	}
-}
 
 int qemu_map_sealed(int fd, uint64_t size, const char *what, void **p)
 {
@@ -103,7 +54,8 @@ static int publish(struct qemu_vm *q, const struct scry_agent_map *map,
 		regions[i].own = r->flags & SCRY_AGENT_REGION_FRAMES;
 		regions[i].vmm_host = r->host;
 		if (r->file >= 0)
-			regions[i].host = map_region(q, call->fds[r->file], r);
+			regions[i].host = scry_files_map(&q->files, call->fds[r->file],
+							  r->file_offset, r->size);
 		if (regions[i].host)
 			regions[i].region.flags |= SCRY_REGION_MAPPED;
 	}

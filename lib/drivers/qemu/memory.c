@@ -1,26 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
-#include <sys/uio.h>
 
+#include "../../peer.h"
 #include "connection.h"
 #include "qemu.h"
-
-/* Read the pieces from QEMU's own memory; false if that does not work for all. */
-static bool peek(const struct qemu_vm *q, const struct scry_piece *piece, size_t count)
-{
-	struct iovec local[SCRY_PIECES], remote[SCRY_PIECES];
-	size_t sum = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		const struct scry_mapped_region *r = piece[i].region;
-		uintptr_t address = r->vmm_host + (piece[i].gpa - r->region.gpa);
-
-		local[i] = (struct iovec){ piece[i].buf, piece[i].len };
-		remote[i] = (struct iovec){ (void *)address, piece[i].len };
-		sum += piece[i].len;
-	}
-	return process_vm_readv(q->vm->pid, local, count, remote, count, 0) == (ssize_t)sum;
-}
 
 /* Find out how RAM can be read, and say so in the capability's note. */
 void qemu_choose_access(struct scry_vm *vm)
@@ -32,8 +15,8 @@ void qemu_choose_access(struct scry_vm *vm)
 	if (vm->pid > 0 && map->count) {
 		const struct scry_mapped_region *first = map->region;
 
-		q->can_peek = peek(q, &(struct scry_piece){ first, first->region.gpa, &byte, 1 },
-				   1);
+		q->can_peek = scry_peek(vm->pid, &(struct scry_piece){ first, first->region.gpa,
+								       &byte, 1 }, 1);
 	}
 	if (map->ram.size) {
 		vm->ram_access = SCRY_RAM_MAPPED;
@@ -90,7 +73,7 @@ int qemu_read(struct scry_vm *vm, const struct scry_map *map, const struct scry_
 	int ret = 0;
 
 	/* What was read is the guest's only if the map stayed as it was. */
-	if (q->can_peek && peek(q, piece, count) &&
+	if (q->can_peek && scry_peek(vm->pid, piece, count) &&
 	    __atomic_load_n(map->ram.life, __ATOMIC_ACQUIRE) == map->ram.life_seen)
 		return 0;
 	for (size_t i = 0; !ret && i < count; i++)

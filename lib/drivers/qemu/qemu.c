@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../peer.h"
 #include "connection.h"
 #include "locate.h"
 #include "qemu.h"
@@ -87,7 +88,7 @@ static int attach(struct qemu_vm *q)
 	close(call.fds[0]);
 	q->bell = call.fds[1];
 	q->vm->vcpus = welcome.vcpus;
-	q->vm->pid = qemu_peer_pid(q->socket);
+	q->vm->pid = scry_peer_pid(q->socket);
 	memcpy(q->vm->name, welcome.name, sizeof(q->vm->name));
 	memcpy(q->vm->hypervisor, welcome.hypervisor, sizeof(q->vm->hypervisor));
 	return 0;
@@ -104,7 +105,7 @@ static int get_caps(struct qemu_vm *q)
 	if (ret < 0)
 		return ret;
 	for (int i = 0; i < SCRY_CAP_COUNT; i++) {
-		qemu_clean_text(caps.cap[i].reason, sizeof(caps.cap[i].reason));
+		scry_clean_text(caps.cap[i].reason, sizeof(caps.cap[i].reason));
 		scry_cap_set(q->vm, i, caps.cap[i].supported, caps.cap[i].reason);
 	}
 	return 0;
@@ -138,7 +139,7 @@ static void qemu_close(struct scry_vm *vm)
 	if (q->epoll >= 0)
 		close(q->epoll);
 	qemu_pt_drop(q);
-	qemu_unmap_all(q);
+	scry_files_unmap(&q->files);
 	if (q->shared)
 		munmap(q->shared, q->shared_size);
 	for (int i = 0; i < SCRY_MAX_VCPUS; i++)

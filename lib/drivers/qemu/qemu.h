@@ -16,13 +16,6 @@ struct qemu_vcpu {
 	uint64_t replied;		/* ... and of the last whose reply was not waited for */
 };
 
-/* A range of a file of guest RAM, mapped once and kept until close. */
-struct qemu_mapping {
-	struct qemu_mapping *next;
-	uint64_t device, inode, offset, size;
-	unsigned char *host;
-};
-
 struct qemu_vm {
 	struct scry_vm *vm;
 	int socket;
@@ -35,7 +28,7 @@ struct qemu_vm {
 	unsigned first;			/* vCPU whose event is looked for first */
 	struct scry_agent_shared *shared;
 	size_t shared_size;
-	struct qemu_mapping *mappings;
+	struct scry_files *files;	/* of guest RAM, mapped */
 	unsigned char *rings;		/* of Intel PT packets, or NULL */
 	size_t ring_bytes;		/* that each takes */
 	struct qemu_vcpu vcpu[SCRY_MAX_VCPUS];
@@ -63,7 +56,6 @@ bool qemu_hung_up(struct qemu_vm *q);
 
 /* map.c */
 int qemu_map(struct scry_vm *vm);
-void qemu_unmap_all(struct qemu_vm *q);
 /* Map a file of the agent's, called so, that has this size and keeps it. */
 int qemu_map_sealed(int fd, uint64_t size, const char *what, void **p);
 
