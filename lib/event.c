@@ -167,7 +167,7 @@ static int answer(struct scry_vm *vm, const struct scry_event *event,
 {
 	int ret = scry_reply(vm, event, reply);
 
-	if (ret == SCRY_E_REFUSED || ret == SCRY_E_INVAL)
+	if (ret == SCRY_E_REFUSED || ret == SCRY_E_INVAL || ret == SCRY_E_UNSUPPORTED)
 		scry_reply_action(vm, event, SCRY_CONTINUE);
 	return ret;
 }

@@ -5,6 +5,7 @@
 #include "uri.h"
 
 #define URI_MAX 4096
+#define FORMS   "qemu:NAME, qemu:PID, qemu:/path/agent.sock, kvmi:/path.sock or file:/path/dump"
 
 int scry_uri_parse(const char *uri, const struct scry_driver **driver, const char **address)
 {
@@ -12,8 +13,7 @@ int scry_uri_parse(const char *uri, const struct scry_driver **driver, const cha
 	size_t scheme;
 
 	if (!uri || !uri[0])
-		return scry_fail(SCRY_E_INVAL, "no VM is named: give a name, qemu:NAME, "
-				 "qemu:PID, qemu:/path/agent.sock or file:/path/dump");
+		return scry_fail(SCRY_E_INVAL, "no VM is named: give a name, " FORMS);
 	if (strnlen(uri, URI_MAX) == URI_MAX)
 		return scry_fail(SCRY_E_INVAL, "the VM's URI is longer than %d bytes", URI_MAX);
 
@@ -34,7 +34,5 @@ int scry_uri_parse(const char *uri, const struct scry_driver **driver, const cha
 		*address = colon + 1;
 		return 0;
 	}
-	return scry_fail(SCRY_E_INVAL, "'%.*s' is no driver of this libscry: use qemu:NAME, "
-			 "qemu:PID, qemu:/path/agent.sock or file:/path/dump",
-			 (int)(scheme < 64 ? scheme : 64), uri);
+	return scry_fail(SCRY_E_INVAL, "'%.*s' is no driver of this libscry: use " FORMS, (int)(scheme < 64 ? scheme : 64), uri);
 }

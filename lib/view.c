@@ -51,7 +51,8 @@ int scry_view_destroy(struct scry_vm *vm, unsigned view)
 int scry_view_protect(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t count,
 		      uint32_t access)
 {
-	int ret = check_view(vm, view);
+	/* Where there is no other view, accesses in view 0 may be trapped all the same. */
+	int ret = view ? check_view(vm, view) : scry_need(vm, SCRY_CAP_EVENT_MEMORY);
 
 	if (!ret)
 		ret = check_frames(gfn, count);

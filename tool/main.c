@@ -61,8 +61,8 @@ static void print_overview(void)
 	       "Commands:\n");
 	for (const struct command *const *c = commands; *c; c++)
 		printf("  %s%-10s%s %s\n", colour(BOLD), (*c)->name, colour(PLAIN), (*c)->summary);
-	printf("\nVM is a name as in 'scry list', or qemu:NAME, qemu:PID,\n"
-	       "qemu:/path/agent.sock, or file:/path of a dump.\nNumbers may be like 0x1000, 4096, 4k or 2M.\n\n"
+	printf("\nVM is a name as in 'scry list', or qemu:NAME, qemu:PID, qemu:/path/agent.sock,\n"
+	       "kvmi:/path.sock, or file:/path of a dump. Numbers may be like 0x1000, 4096, 4k or 2M.\n\n"
 	       "Example:\n"
 	       "  scry run --name test --kernel vmlinuz --append console=ttyS0\n"
 	       "  scry trace test cr3 cpuid\n");

@@ -157,7 +157,7 @@ struct scry_event {
 	uint64_t rflags;
 	uint64_t gpr[16];	/* by enum scry_reg */
 	uint64_t cr3;
-	uint32_t insn_len;	/* bytes of the instruction */
+	uint32_t insn_len;	/* bytes of the instruction; kvmi: 0 where it is not told */
 	uint32_t cpl;		/* current privilege level, 0 to 3 */
 	uint32_t view;		/* that the vCPU is in */
 	uint32_t reserved;

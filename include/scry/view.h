@@ -43,7 +43,8 @@ int scry_view_destroy(struct scry_vm *vm, unsigned view);
  * In this view trap these accesses (SCRY_READ, SCRY_WRITE, SCRY_EXEC; 0 = none)
  * to the `count` frames from gfn on, and no others to them.  Frames need not
  * have memory.  It costs as much for all frames as for one.  SCRY_E_INVAL beyond
- * the highest frame, 2^40 - 1.
+ * the highest frame, 2^40 - 1.  (The driver kvmi traps frames that have memory, and
+ * takes a message for 511 of them.)  For view 0 SCRY_CAP_EVENT_MEMORY suffices.
  */
 int scry_view_protect(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t count,
 		      uint32_t access);

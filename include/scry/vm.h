@@ -25,9 +25,15 @@ struct scry_open_opts {
 /*
  * Attach to the VM that uri names:
  *   qemu:NAME, qemu:PID, qemu:/path/agent.sock
+ *   kvmi:/path.sock[,key=SECRET|,key-file=FILE]
  *   file:/path		a dump: an ELF core (of QEMU, virsh, kdump, scry dump), LiME's
  *			format, or raw memory from address 0
- * NAME alone means qemu:NAME.  opts may be NULL.  On success *vm is the
+ * NAME alone means qemu:NAME.  With kvmi: it is this library that listens, at the
+ * path, and the VM is the one whose QEMU connects there; that may take six times
+ * opts->timeout_ms, for QEMU tries every so often (reconnect=).  SECRET is what
+ * QEMU's secret object holds, if its introspection object has a key=; as the
+ * whole of a file it is in no process's arguments.
+ * opts may be NULL.  On success *vm is the
  * caller's, to be closed with scry_close().  A VM takes one client at a time
  * (SCRY_E_BUSY names the one attached).
  */
@@ -48,7 +54,7 @@ enum scry_ram_access {
 
 struct scry_info {
 	size_t sz;		/* set by the caller before the call */
-	char driver[16];	/* "qemu", "file" */
+	char driver[16];	/* "qemu", "kvmi", "file" */
 	char name[64];		/* the VM's name */
 	char hypervisor[96];	/* "QEMU 7.2.22 (TCG)" */
 	int pid;		/* VMM process, or 0 */

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdlib.h>
+#include <string.h>
+
+#include <scry/paging.h>
+
+#include "../../paging/as.h"
+#include "../../ram.h"
+#include "kvmi.h"
+
+/*
+ * A hidden breakpoint is a trap on fetches from its frame: nothing is written to the
+ * guest.  What is fetched from there is stepped over with the frame open and the other
+ * vCPUs held, so that none passes unseen.
+ */
+
+#define CR3_ADDRESS (~(UINT64_C(0xfff) | UINT64_C(1) << 63))
+
+bool kvmi_break_in_locked(struct kvmi_vm *k, uint64_t gfn)
+{
+	for (size_t i = 0; i < k->break_count; i++)
+		if (k->breaks[i].gfn == gfn)
+			return true;
+	return false;
+}
+
+static bool hits(const struct scry_breakpoint *b, const struct kvmi_occurrence *o)
+{
+	uint64_t rip = o->arch.gprs.rip;
+	uint64_t gpa = (o->part.pf.gpa & ~UINT64_C(0xfff)) | (rip & 0xfff);
+
+	if (b->vcpus && !(b->vcpus >> o->vcpu & 1))
+		return false;
+	if (b->flags & SCRY_BREAKPOINT_CR3 && (b->cr3 ^ o->arch.sregs.cr3) & CR3_ADDRESS)
+		return false;
+	/* The rest of an instruction that began in the page before is none. */
+	if (o->part.pf.gva != KVMI_UNMAPPED && (o->part.pf.gva ^ rip) & ~UINT64_C(0xfff))
+		return false;
+	return b->address == (b->flags & SCRY_BREAKPOINT_PHYSICAL ? gpa : rip);
+}
+
+int kvmi_break_hit_locked(struct kvmi_vm *k, const struct kvmi_occurrence *o)
+{
+	int hit = 0;
+
+	if (!kvmi_break_in_locked(k, o->part.pf.gpa >> 12))
+		return 0;
+	for (size_t i = 0; i < k->break_count; i++)
+		if (k->breaks[i].gfn == o->part.pf.gpa >> 12 &&
+		    hits(&k->breaks[i].breakpoint, o) && (!hit || k->breaks[i].number < hit))
+			hit = k->breaks[i].number;
+	return hit ? hit : -1;
+}
+
+/* The view whose frame is opened, and shut. */
+static void set_frame(struct kvmi_vm *k, unsigned vcpu, bool open)
+{
+	unsigned view = k->generation == KVMI_V7 ? k->vcpu[vcpu].view : 0;
+	const struct kvmi_page_access_entry entry = {
+		.gpa = k->step_gfn << 12,
+		.access = kvmi_allowed_locked(k, view, k->step_gfn) | (open ? KVMI_EXEC : 0),
+	};
+	const struct kvmi_call call = kvmi_access_call(k->generation, view, &entry, 1);
+
+	kvmi_post_locked(k, &call, -1);
+}
+
+/*
+ * Nothing of this is waited for: the kernel carries these out one after the other,
+ * the vCPUs held have left the guest before the frame is open.
+ */
+static void begin_step(struct kvmi_vm *k, unsigned vcpu)
+{
+	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
+	const struct kvmi_call step = kvmi_step_call(vcpu, true);
+
+	v->over_due = false;
+	k->stepping = (int)vcpu;
+	k->step_gfn = v->at.part.pf.gpa >> 12;
+	k->step_rip = v->at.arch.gprs.rip;
+	kvmi_hold_others_locked(k, vcpu);
+	set_frame(k, vcpu, true);
+	if (!v->armed.step)
+		kvmi_post_locked(k, &step, -1);
+	kvmi_answer_locked(k, vcpu, KVMI_RETRY, 0);
+	pthread_cond_broadcast(&k->keep);
+}
+
+/* One vCPU at a time; one that is paused has to wait for its resume. */
+void kvmi_next_step_locked(struct kvmi_vm *k)
+{
+	for (unsigned i = 0; k->stepping < 0 && i < k->vm->vcpus; i++)
+		if (k->vcpu[i].over_due && !k->vcpu[i].holds)
+			begin_step(k, i);
+}
+
+void kvmi_step_over_locked(struct kvmi_vm *k, unsigned vcpu)
+{
+	k->vcpu[vcpu].over_due = true;
+	kvmi_next_step_locked(k);
+}
+
+static void end_step(struct kvmi_vm *k, unsigned vcpu)
+{
+	set_frame(k, vcpu, false);
+	k->stepping = -1;
+	kvmi_release_others_locked(k, vcpu);
+}
+
+void kvmi_stepped_locked(struct kvmi_vm *k, unsigned vcpu)
+{
+	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
+	const struct kvmi_call off = kvmi_step_call(vcpu, false);
+	bool over = k->stepping == (int)vcpu, back = v->back;
+
+	/* Something else ended it before the instruction was done: once more. */
+	if (v->at.part.step.failed && (back || (over && v->at.arch.gprs.rip == k->step_rip))) {
+		kvmi_answer_locked(k, vcpu, KVMI_CONTINUE, 0);
+		return;
+	}
+	if (back) {
+		const struct kvmi_call view = kvmi_view_call(vcpu, v->back_view);
+
+		kvmi_post_locked(k, &view, -1);
+		v->back = false;
+	}
+	if ((over || back) && !v->armed.step)
+		kvmi_post_locked(k, &off, -1);
+	if (over)
+		end_step(k, vcpu);
+	v->steps += !v->at.part.step.failed;
+	if (v->armed.step && !v->at.part.step.failed)
+		kvmi_tell_locked(k, vcpu, false);
+	else
+		kvmi_answer_locked(k, vcpu, KVMI_CONTINUE, 0);
+	if (over)
+		kvmi_next_step_locked(k);
+}
+
+/* In place of *as the address space of another root, with the same paging mode. */
+static int other_root(struct scry_vm *vm, uint64_t root, struct scry_as **as)
+{
+	const struct scry_as_opts opts = { .sz = sizeof(opts), .mode = (*as)->mode,
+					   .pse = (*as)->pse, .nxe = (*as)->nxe };
+
+	scry_as_free(*as);
+	return scry_as_open(vm, root, &opts, as);
+}
+
+/* The frame of a linear address: in its own address space, or in one that a vCPU is in now. */
+static int find_frame(struct scry_vm *vm, const struct scry_breakpoint *b, uint64_t *gpa)
+{
+	struct scry_as *as = NULL;
+	int ret = SCRY_E_NOTMAPPED;
+
+	*gpa = b->address;
+	if (b->flags & SCRY_BREAKPOINT_PHYSICAL)
+		return 0;
+	for (unsigned i = 0; ret == SCRY_E_NOTMAPPED && i < vm->vcpus; i++) {
+		ret = scry_as_of_vcpu(vm, i, &as);
+		if (!ret && b->flags & SCRY_BREAKPOINT_CR3)
+			ret = other_root(vm, b->cr3, &as);
+		if (!ret)
+			ret = scry_translate(as, b->address, gpa);
+		scry_as_free(as);
+		as = NULL;
+	}
+	return ret;
+}
+
+static int add_locked(struct kvmi_vm *k, const struct scry_breakpoint *breakpoint, uint64_t gpa)
+{
+	struct kvmi_break *b;
+	int ret;
+
+	if (k->break_count == SCRY_BREAKPOINTS)
+		return scry_fail(SCRY_E_NOMEM, "there are %d breakpoints already", SCRY_BREAKPOINTS);
+	if (!scry_region_of(scry_current_map(k->vm), gpa))
+		return scry_fail(SCRY_E_UNSUPPORTED, "KVMI traps frames of RAM only, and at 0x%llx there "
+				 "is none", (unsigned long long)gpa);
+	if (!k->breaks)
+		k->breaks = calloc(SCRY_BREAKPOINTS, sizeof(*k->breaks));
+	if (!k->breaks)
+		return scry_fail(SCRY_E_NOMEM, "out of memory for breakpoints");
+	b = &k->breaks[k->break_count++];
+	*b = (struct kvmi_break){ ++k->next_break, *breakpoint, gpa >> 12 };
+	ret = kvmi_arm_locked(k);
+	if (!ret)
+		ret = kvmi_resend_locked(k, b->gfn);
+	if (ret < 0)
+		k->break_count--;
+	return ret < 0 ? ret : k->next_break;
+}
+
+int kvmi_breakpoint_add(struct scry_vm *vm, const struct scry_breakpoint *breakpoint)
+{
+	struct kvmi_vm *k = kvmi_of(vm);
+	uint64_t gpa;
+	int ret = find_frame(vm, breakpoint, &gpa);
+
+	if (ret == SCRY_E_NOTMAPPED)
+		return scry_fail(ret, "0x%llx is not mapped now: KVMI traps frames, so that a "
+				 "breakpoint can be planted only in a page that has one",
+				 (unsigned long long)breakpoint->address);
+	if (ret < 0)
+		return ret;
+	pthread_mutex_lock(&k->lock);
+	ret = add_locked(k, breakpoint, gpa);
+	pthread_mutex_unlock(&k->lock);
+	return ret;
+}
+
+static int remove_locked(struct kvmi_vm *k, int number)
+{
+	for (size_t i = 0; i < k->break_count; i++) {
+		uint64_t gfn = k->breaks[i].gfn;
+		int ret;
+
+		if (k->breaks[i].number != number)
+			continue;
+		k->breaks[i] = k->breaks[--k->break_count];
+		ret = kvmi_resend_locked(k, gfn);
+		return ret < 0 ? ret : kvmi_arm_locked(k);
+	}
+	return scry_fail(SCRY_E_NOTFOUND, "there is no breakpoint %d", number);
+}
+
+int kvmi_breakpoint_remove(struct scry_vm *vm, int number)
+{
+	struct kvmi_vm *k = kvmi_of(vm);
+	int ret;
+
+	pthread_mutex_lock(&k->lock);
+	ret = remove_locked(k, number);
+	pthread_mutex_unlock(&k->lock);
+	return ret;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "kvmi.h"
+
+/*
+ * What a capability needs of the kernel: a command, an event, or neither.  `never`:
+ * why no kernel with KVMI has it.  `note` stands beside one that is there.
+ */
+static const struct rule {
+	enum scry_cap cap;
+	int command, event;
+	const char *never, *note;
+} rules[] = {
+#define HAS(CAP, command, event, note) { SCRY_CAP_##CAP, command, event, NULL, note }
+#define NEVER(CAP, why) { SCRY_CAP_##CAP, KVMI_NONE, KVMI_NONE, why, NULL }
+	HAS(VCPU_COUNT, KVMI_GET_INFO, KVMI_NONE, ""),
+	HAS(MAX_GFN, KVMI_READ_PHYSICAL, KVMI_NONE, ""),
+	HAS(MEMORY_MAP, KVMI_READ_PHYSICAL, KVMI_NONE,
+	    "found by reading a byte of a frame in each 2 MiB; ROM is not seen"),
+	HAS(PAUSE, KVMI_PAUSE, KVMI_EVENT_PAUSE, "the guest's clocks go on"),
+	HAS(VCPU_PAUSE, KVMI_PAUSE, KVMI_EVENT_PAUSE, ""),
+	HAS(PHYS_READ, KVMI_READ_PHYSICAL, KVMI_NONE, ""),
+	HAS(PHYS_WRITE, KVMI_WRITE_PHYSICAL, KVMI_NONE, "by messages"),
+	HAS(RAM_MAP, KVMI_READ_PHYSICAL, KVMI_NONE, ""),
+	HAS(REGS_READ, KVMI_GET_REGISTERS, KVMI_NONE,
+	    "KVMI does not tell debug registers: they read as 0"),
+	HAS(REGS_WRITE, KVMI_SET_REGISTERS, KVMI_NONE, "general registers, rip and rflags only"),
+	HAS(MSR_READ, KVMI_GET_REGISTERS, KVMI_NONE, ""),
+	NEVER(MSR_WRITE, "KVMI has no command for it"),
+	HAS(XSAVE_READ, KVMI_GET_XSAVE, KVMI_NONE, ""),
+	HAS(XSAVE_WRITE, KVMI_SET_XSAVE, KVMI_NONE, ""),
+	HAS(INJECT, KVMI_INJECT_EXCEPTION, KVMI_EVENT_TRAP, "exceptions only"),
+	HAS(EVENT_CR_WRITE, KVMI_CONTROL_CR, KVMI_EVENT_CR,
+	    "CR0, CR3 and CR4, when the value changes; no exception in the reply"),
+	HAS(EVENT_CPUID, KVMI_VCPU_CONTROL_EVENTS, KVMI_EVENT_CPUID, ""),
+	NEVER(EVENT_MSR_READ, "KVMI tells of writes only"),
+	HAS(EVENT_MSR_WRITE, KVMI_CONTROL_MSR, KVMI_EVENT_MSR,
+	    "MSRs to 0x1fff and 0xc0000000 to 0xc0001fff, when the value changes; no exception "
+	    "in the reply"),
+	HAS(EVENT_INT3, KVMI_VCPU_CONTROL_EVENTS, KVMI_EVENT_BREAKPOINT, ""),
+	NEVER(EVENT_CR_READ, "KVMI tells of writes only"),
+	HAS(EVENT_XSETBV, KVMI_VCPU_CONTROL_EVENTS, KVMI_EVENT_XSETBV,
+	    "told when it is done: it can only be continued"),
+	NEVER(EVENT_DR_READ, "KVMI has no such event"),
+	NEVER(EVENT_DR_WRITE, "KVMI has no such event"),
+	HAS(EVENT_DESCRIPTOR, KVMI_VCPU_CONTROL_EVENTS, KVMI_EVENT_DESCRIPTOR, ""),
+	HAS(EVENT_HYPERCALL, KVMI_VCPU_CONTROL_EVENTS, KVMI_EVENT_HYPERCALL,
+	    "KVMI's own alone: rax 34, rdi 24, rsi 0; it can only be continued"),
+	NEVER(EVENT_IO, "KVMI has no such event"),
+	NEVER(EVENT_HLT, "KVMI has no such event"),
+	NEVER(EVENT_RDTSC, "KVMI has no such event"),
+	NEVER(EVENT_INVLPG, "KVMI has no such event"),
+	NEVER(EVENT_SYSCALL, "KVMI has no such event"),
+	NEVER(EVENT_INTERRUPT, "KVMI has no such event"),
+	HAS(EVENT_STEP, KVMI_CONTROL_SINGLESTEP, KVMI_EVENT_SINGLESTEP,
+	    "no interrupt is taken meanwhile"),
+	HAS(EVENT_MEMORY, KVMI_SET_PAGE_ACCESS, KVMI_EVENT_PF,
+	    "RAM only; instructions that are continued are emulated by KVM"),
+	HAS(EVENT_BREAKPOINT, KVMI_CONTROL_SINGLESTEP, KVMI_EVENT_PF,
+	    "in the frame that the address is mapped to when it is planted"),
+	NEVER(EVENT_SHUTDOWN, "KVMI has no such event"),
+	NEVER(EVENT_START, "KVMI has no such event"),
+	HAS(VIEWS, KVMI_SET_EPT_VIEW, KVMI_NONE, "3 views, no remaps, no frames of the tool's own"),
+	NEVER(PT, "KVMI has no such packets"),
+};
+
+/* Ask which commands and events QEMU allows; the pipelined questions of one round. */
+static int ask(struct kvmi_vm *k, bool *denied)
+{
+	struct kvmi_call call[KVMI_COMMAND_COUNT + KVMI_EVENT_COUNT];
+	bool *answer[KVMI_COMMAND_COUNT + KVMI_EVENT_COUNT];
+	size_t n = 0;
+	int ret;
+
+	for (int i = 0; i < KVMI_COMMAND_COUNT + KVMI_EVENT_COUNT; i++) {
+		bool is_event = i >= KVMI_COMMAND_COUNT;
+		int number = is_event ? i - KVMI_COMMAND_COUNT : i;
+		int id = is_event ? kvmi_event_id(k->generation, number) :
+				    kvmi_command_id(k->generation, number);
+		const struct kvmi_check check = { .id = (uint16_t)id };
+
+		if (id == KVMI_NONE)
+			continue;
+		answer[n] = is_event ? &k->event[number] : &k->command[number];
+		call[n++] = kvmi_vm_call(is_event ? KVMI_CHECK_EVENT : KVMI_CHECK_COMMAND, &check,
+					 sizeof(check));
+	}
+	ret = kvmi_calls(k, call, n);
+	*denied = false;
+	for (size_t i = 0; !ret && i < n; i++) {
+		*answer[i] = !call[i].err;
+		*denied = *denied || call[i].err == KVMI_EPERM;
+	}
+	return ret;
+}
+
+#define ROUNDS   10
+#define PAUSE_NS 20000000L
+
+/*
+ * QEMU hands the connection to the kernel before it says what is allowed: what is
+ * denied may not be a moment later.
+ */
+static int ask_until_settled(struct kvmi_vm *k)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	bool denied, command[KVMI_COMMAND_COUNT], event[KVMI_EVENT_COUNT];
+	int ret = ask(k, &denied);
+
+	for (int i = 0; !ret && denied && i < ROUNDS; i++) {
+		memcpy(command, k->command, sizeof(command));
+		memcpy(event, k->event, sizeof(event));
+		nanosleep(&pause, NULL);
+		ret = ask(k, &denied);
+		if (!memcmp(command, k->command, sizeof(command)) &&
+		    !memcmp(event, k->event, sizeof(event)) && k->command[KVMI_READ_PHYSICAL])
+			break;
+	}
+	return ret;
+}
+
+static void lacks(struct kvmi_vm *k, enum scry_cap cap, bool is_event, int number)
+{
+	const char *name = is_event ? kvmi_event_name(number) : kvmi_command_name(number);
+	int id = is_event ? kvmi_event_id(k->generation, number) :
+			    kvmi_command_id(k->generation, number);
+	char reason[160];
+
+	if (id == KVMI_NONE)
+		snprintf(reason, sizeof(reason), "this generation of KVMI has no %s %s",
+			 is_event ? "event" : "command", name);
+	else
+		snprintf(reason, sizeof(reason), "the kernel or QEMU (option %s=) does not allow the "
+			 "%s %s, number %d", is_event ? "event" : "command",
+			 is_event ? "event" : "command", name, id);
+	scry_cap_set(k->vm, cap, false, reason);
+}
+
+static void apply(struct kvmi_vm *k, const struct rule *r)
+{
+	if (r->never)
+		scry_cap_set(k->vm, r->cap, false, r->never);
+	else if (r->command >= 0 && !k->command[r->command])
+		lacks(k, r->cap, false, r->command);
+	else if (r->event >= 0 && !k->event[r->event])
+		lacks(k, r->cap, true, r->event);
+	else
+		scry_cap_set(k->vm, r->cap, true, r->note);
+}
+
+/* What the processor lacks under the kernel. */
+static void apply_processor(struct kvmi_vm *k)
+{
+	static const char no_step[] = "the host's processor, or its kernel, cannot single-step a "
+				      "guest (Intel's monitor trap flag)";
+
+	if (!k->has_step) {
+		scry_cap_set(k->vm, SCRY_CAP_EVENT_STEP, false, no_step);
+		scry_cap_set(k->vm, SCRY_CAP_EVENT_BREAKPOINT, false, no_step);
+	}
+	if (k->vm->caps[SCRY_CAP_VIEWS].supported && !k->eptp)
+		scry_cap_set(k->vm, SCRY_CAP_VIEWS, false, "the host's processor cannot switch views "
+			     "(Intel's EPTP switching)");
+}
+
+int kvmi_caps(struct kvmi_vm *k)
+{
+	int ret = ask_until_settled(k);
+
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		apply(k, &rules[i]);
+	apply_processor(k);
+	return 0;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kvmi.h"
+
+/*
+ * The kernel confirms an injection by the event TRAP, when the vCPU goes on: which
+ * exception it was in truth (another may have come first), before it is taken.
+ */
+void kvmi_trapped_locked(struct kvmi_vm *k, unsigned vcpu)
+{
+	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
+
+	if (v->traps_due)
+		v->traps_due--;
+	kvmi_answer_locked(k, vcpu, KVMI_CONTINUE, 0);
+}
+
+int kvmi_inject_locked(struct kvmi_vm *k, unsigned vcpu, const struct scry_exception *e)
+{
+	const struct kvmi_inject request = { .vector = (uint8_t)e->vector,
+					     .error_code = e->error_code,
+					     .cr2 = e->vector == 14 ? e->cr2 : 0 };
+	struct kvmi_call call = kvmi_vcpu_call(KVMI_INJECT_EXCEPTION, vcpu, &request,
+					       sizeof(request));
+	int ret;
+
+	if (e->vector > 31)
+		return scry_fail(SCRY_E_UNSUPPORTED, "KVMI injects exceptions only, not vector %u",
+				 e->vector);
+	ret = kvmi_call_locked(k, &call);
+	if (ret < 0)
+		return ret;
+	k->vcpu[vcpu].traps_due++;
+	pthread_cond_broadcast(&k->keep);
+	return 0;
+}
+
+int kvmi_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection)
+{
+	struct kvmi_vm *k = kvmi_of(vm);
+	int ret;
+
+	if (injection->type != SCRY_INTERRUPT_EXCEPTION)
+		return scry_fail(SCRY_E_UNSUPPORTED, "KVMI injects exceptions only, not interrupts");
+	pthread_mutex_lock(&k->lock);
+	ret = kvmi_inject_locked(k, vcpu, &injection->exception);
+	pthread_mutex_unlock(&k->lock);
+	return ret;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCRY_DRIVER_KVMI_H
+#define SCRY_DRIVER_KVMI_H
+
+/*
+ * Driver `kvmi`: the tool's end of KVMI (protocol/kvmi.h).
+ *
+ * Whichever thread waits for something reads the socket for all (connection.c);
+ * where none does, though the kernel is owed a reply that is not the caller's to
+ * give, the keeper does (keeper.c).
+ */
+#include <sys/types.h>
+
+#include "../../driver.h"
+#include "wire.h"
+
+extern const struct scry_driver scry_driver_kvmi;
+
+/* Commands at a time that have no reply yet; a power of two. */
+#define KVMI_OUTSTANDING 256u
+
+/* A command that has no reply yet. */
+struct kvmi_slot {
+	bool used, must_succeed;
+	uint16_t id;
+	uint32_t seq;
+	int vcpu;		/* of a PAUSE that nobody waits for, or -1 */
+	struct kvmi_call *call;	/* NULL: nobody waits for it (any longer) */
+	size_t *left;		/* calls of its batch that have no reply yet */
+};
+
+/* MSRs that events can be asked for: both ranges, a bit each. */
+#define KVMI_MSR_WORDS (2 * KVMI_MSR_RANGE / 64)
+
+/* What is switched on in a vCPU. */
+struct kvmi_armed {
+	uint32_t events;		/* bits by enum kvmi_event */
+	uint32_t crs;			/* bit n = CRn */
+	bool step;
+	uint64_t msrs[KVMI_MSR_WORDS];
+};
+
+struct kvmi_vcpu_state {
+	bool waits;			/* in an event, `at`, for the reply */
+	bool queued;			/* which the caller has not taken yet */
+	bool told;			/* which the caller has taken, and is to answer */
+	bool fetch_told;		/* of a fetch that was told, and hits a breakpoint too */
+	struct kvmi_occurrence at;
+	struct scry_event event;	/* `at` in the caller's terms, if queued or told */
+	uint64_t sequence;		/* of the caller's last event */
+	uint64_t since_ns;		/* when it was queued */
+
+	unsigned holds;			/* reasons for which it is not to run */
+	unsigned pauses_due;		/* PAUSE events still to come */
+	unsigned traps_due;		/* TRAP events still to come */
+	uint32_t trap_vector;		/* that we had injected last */
+	bool regs_set;			/* gprs are to be those once the event is answered */
+	struct kvmi_gprs gprs;
+	struct kvmi_armed armed;
+	uint64_t steps;			/* counted for subscriptions of every n-th */
+	unsigned view;			/* that we put it into */
+	bool over_due;			/* waits in a fetch that is to be stepped over */
+	bool back;			/* steps in another view than back_view, its own */
+	unsigned back_view;
+};
+
+#define KVMI_SUBS 64
+
+struct kvmi_sub {
+	int number;			/* 0 = free */
+	struct scry_subscription sub;
+};
+
+struct kvmi_view {
+	bool exists;
+	uint8_t *trap;			/* of each frame what is trapped: SCRY_READ, ...; or NULL */
+};
+
+struct kvmi_break {
+	int number;			/* 0 = free */
+	struct scry_breakpoint breakpoint;
+	uint64_t gfn;
+};
+
+struct kvmi_vm {
+	struct scry_vm *vm;
+	enum kvmi_generation generation;
+	int socket;
+	int wake;			/* eventfd: readable when an event is queued */
+	int epoll;			/* for scry_event_fd(), or -1 */
+	struct kvmi_handshake handshake;
+	bool eptp, has_step;		/* what the kernel said of its processor */
+	bool command[KVMI_COMMAND_COUNT], event[KVMI_EVENT_COUNT];	/* allowed */
+
+	pthread_mutex_t lock;		/* all below */
+	pthread_cond_t turn;		/* something was read, or nobody reads any longer */
+	pthread_cond_t keep;		/* something for the keeper */
+	bool reading;
+	bool times;
+	_Atomic int ended;		/* SCRY_E_* that ended the connection, or 0 */
+	char why[160];			/* ... and a sentence */
+	uint32_t seq;
+	struct kvmi_slot slot[KVMI_OUTSTANDING];
+	unsigned outstanding;
+	unsigned first;			/* vCPU whose event is given out first */
+	int next_number, next_break;	/* the last of subscriptions, of breakpoints */
+	struct kvmi_sub subs[KVMI_SUBS];
+	uint64_t frames;		/* that there may be */
+	struct kvmi_view view[KVMI_V7_VIEWS];
+	struct kvmi_break *breaks;
+	size_t break_count;
+	int stepping;			/* vCPU that steps over a trapped instruction, or -1 */
+	uint64_t step_gfn, step_rip;
+	struct kvmi_vcpu_state *vcpu;	/* SCRY_MAX_VCPUS of them */
+	pthread_t keeper;
+	bool has_keeper, stop_keeper;
+	uint64_t reads;			/* steps with each message */
+
+	unsigned char *rx;		/* of whoever reads */
+	size_t rx_start, rx_end;
+
+	_Atomic uint64_t life;		/* of struct scry_ram: 1, then 2 when it has ended */
+	bool can_peek;			/* process_vm_readv() on QEMU finds RAM */
+	struct scry_files *files;	/* of guest RAM, mapped */
+};
+
+static inline struct kvmi_vm *kvmi_of(struct scry_vm *vm)
+{
+	return vm->driver_data;
+}
+
+/* socket.c: a connection from QEMU, with the handshake behind it. */
+int kvmi_listen(struct kvmi_vm *k, const char *address);
+
+/* connection.c; those called _locked want k->lock held. */
+int kvmi_end(struct kvmi_vm *k, int why, const char *sentence);	/* for good; `why` */
+int kvmi_ended(struct kvmi_vm *k);	/* the same, noted for this thread */
+/*
+ * Make calls, several under way at a time.  0 when each has its reply, whatever the
+ * kernel said in it (call->err); else a failure noted.  A call that is not answered in
+ * time is SCRY_E_TIMEOUT: it may still be carried out later.
+ */
+int kvmi_calls(struct kvmi_vm *k, struct kvmi_call *call, size_t count);
+int kvmi_calls_locked(struct kvmi_vm *k, struct kvmi_call *call, size_t count);
+/* One; where the kernel refuses it that is a failure. */
+int kvmi_call(struct kvmi_vm *k, struct kvmi_call *call);
+int kvmi_call_locked(struct kvmi_vm *k, struct kvmi_call *call);
+/* Note what the kernel answered: SCRY_E_*. */
+int kvmi_refused(struct kvmi_vm *k, const struct kvmi_call *call);
+/* Send one whose reply nobody waits for; that it fails ends the connection. */
+void kvmi_post_locked(struct kvmi_vm *k, const struct kvmi_call *call, int vcpu);
+/* Answer the event that the vCPU waits in. */
+void kvmi_answer_locked(struct kvmi_vm *k, unsigned vcpu, enum kvmi_action action, uint64_t value);
+/* Read what comes, or let another thread, until `end`: 0, 1 = the time is over. */
+int kvmi_read_locked(struct kvmi_vm *k, uint64_t end_ns);
+
+/* events.c: an event has come; false if it cannot have. */
+bool kvmi_event_locked(struct kvmi_vm *k, const struct kvmi_occurrence *o);
+/* The event that the vCPU waits in is the caller's, a breakpoint's, or nobody's. */
+void kvmi_tell_locked(struct kvmi_vm *k, unsigned vcpu, bool fetch_told);
+void kvmi_queue_locked(struct kvmi_vm *k, unsigned vcpu, const struct scry_event *event);
+/* Let it go on as if nobody had looked. */
+void kvmi_pass_locked(struct kvmi_vm *k, unsigned vcpu);
+int kvmi_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, int timeout_ms);
+void kvmi_event_times(struct scry_vm *vm, bool on);
+int kvmi_event_fd(struct scry_vm *vm);
+
+/* describe.c: *event from what the kernel told; false if it is none of ours to tell. */
+bool kvmi_describe(struct kvmi_vm *k, const struct kvmi_occurrence *o, struct scry_event *event);
+
+/* reply.c */
+int kvmi_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply);
+
+/* keeper.c */
+int kvmi_keeper_start(struct kvmi_vm *k);
+void kvmi_keeper_stop(struct kvmi_vm *k);
+
+/* caps.c: fill vm->caps, and what is allowed. */
+int kvmi_caps(struct kvmi_vm *k);
+
+/* pause.c; holds count. */
+int kvmi_vcpu_stop(struct scry_vm *vm, unsigned vcpu);
+int kvmi_vcpu_go(struct scry_vm *vm, unsigned vcpu);
+bool kvmi_vcpu_waits(struct scry_vm *vm, unsigned vcpu);
+void kvmi_paused_locked(struct kvmi_vm *k, unsigned vcpu);	/* its PAUSE event has come */
+void kvmi_hold_others_locked(struct kvmi_vm *k, unsigned vcpu);
+void kvmi_release_others_locked(struct kvmi_vm *k, unsigned vcpu);
+
+/* regs.c */
+int kvmi_regs_get(struct scry_vm *vm, unsigned vcpu, struct scry_regs *regs);
+int kvmi_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs, uint64_t mask);
+/* Of a vCPU that waits in an event: what SET_REGISTERS is to be sent, or a failure. */
+int kvmi_set_gprs_locked(struct kvmi_vm *k, unsigned vcpu, const struct scry_regs *regs,
+			 uint64_t mask);
+int kvmi_msr_get(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t *value);
+int kvmi_xsave_get(struct scry_vm *vm, unsigned vcpu, void *area, size_t size);
+int kvmi_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, size_t size);
+
+/* inject.c */
+int kvmi_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection);
+int kvmi_inject_locked(struct kvmi_vm *k, unsigned vcpu, const struct scry_exception *exception);
+void kvmi_trapped_locked(struct kvmi_vm *k, unsigned vcpu);	/* its TRAP event has come */
+
+/* subscribe.c */
+int kvmi_subscribe(struct scry_vm *vm, const struct scry_subscription *sub);
+int kvmi_unsubscribe(struct scry_vm *vm, int subscription);
+bool kvmi_wanted_locked(struct kvmi_vm *k, const struct scry_event *event);
+/* Switch on in all vCPUs what subscriptions and breakpoints want, and off what none does. */
+int kvmi_arm_locked(struct kvmi_vm *k);
+/* Switch on in a new vCPU what the subscriptions want, waiting for nothing. */
+void kvmi_arm_new_locked(struct kvmi_vm *k, unsigned vcpu);
+
+/* views.c */
+int kvmi_view_create(struct scry_vm *vm, unsigned like);
+int kvmi_view_destroy(struct scry_vm *vm, unsigned view);
+int kvmi_view_protect(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t count,
+		      uint32_t access);
+int kvmi_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target);
+int kvmi_view_switch(struct scry_vm *vm, unsigned vcpu, unsigned view);
+int kvmi_frame_create(struct scry_vm *vm, uint64_t *gfn);
+int kvmi_frame_destroy(struct scry_vm *vm, uint64_t gfn);
+void kvmi_views_drop(struct kvmi_vm *k);
+/* What a frame's accesses may do without an event, as the kernel takes it. */
+uint8_t kvmi_allowed_locked(struct kvmi_vm *k, unsigned view, uint64_t gfn);
+int kvmi_resend_locked(struct kvmi_vm *k, uint64_t gfn);	/* tell the kernel, in all views */
+
+/* breakpoints.c */
+int kvmi_breakpoint_add(struct scry_vm *vm, const struct scry_breakpoint *breakpoint);
+int kvmi_breakpoint_remove(struct scry_vm *vm, int number);
+bool kvmi_break_in_locked(struct kvmi_vm *k, uint64_t gfn);	/* is one in this frame? */
+/* The breakpoint that this fetch hits: its number, 0 for none; -1 = none, but one in its page. */
+int kvmi_break_hit_locked(struct kvmi_vm *k, const struct kvmi_occurrence *o);
+/* Have the vCPU, which waits in a fetch's event, execute that one instruction. */
+void kvmi_step_over_locked(struct kvmi_vm *k, unsigned vcpu);
+void kvmi_stepped_locked(struct kvmi_vm *k, unsigned vcpu);	/* the step's event has come */
+void kvmi_next_step_locked(struct kvmi_vm *k);	/* begin one that had to wait */
+
+/* memory.c, map.c */
+int kvmi_map(struct scry_vm *vm);
+int kvmi_read(struct scry_vm *vm, const struct scry_map *map, const struct scry_piece *piece,
+	      size_t count);
+int kvmi_write(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len);
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "../../../protocol/futex.h"
+#include "kvmi.h"
+#include "rx.h"
+
+#define SLICE_NS (KVMI_SLICE_MS * UINT64_C(1000000))
+
+static void broken(struct kvmi_vm *k, const char *how)
+{
+	kvmi_end(k, SCRY_E_PROTOCOL, how);
+}
+
+/* The reply to a command that nobody waits for. */
+static void take_unawaited(struct kvmi_vm *k, const struct kvmi_slot *slot, const uint8_t *payload,
+			   size_t len)
+{
+	struct kvmi_status status;
+
+	if (!slot->must_succeed)
+		return;
+	if (len < sizeof(status)) {
+		broken(k, "a reply is too short");
+		return;
+	}
+	memcpy(&status, payload, sizeof(status));
+	if (!status.err)
+		return;
+	/* A vCPU that was not started does not run either. */
+	if (slot->vcpu >= 0 && status.err == -KVMI_EAGAIN) {
+		if (k->vcpu[slot->vcpu].pauses_due)
+			k->vcpu[slot->vcpu].pauses_due--;
+		return;
+	}
+	kvmi_end(k, SCRY_E_IO, "the kernel refused what it is to do for a trap");
+}
+
+static void take_reply(struct kvmi_vm *k, const struct kvmi_header *header, const uint8_t *payload)
+{
+	struct kvmi_slot *slot = &k->slot[header->seq % KVMI_OUTSTANDING];
+	struct kvmi_slot was = *slot;
+
+	if (!was.used || was.seq != header->seq || was.id != header->id) {
+		broken(k, "a reply came to no command");
+		return;
+	}
+	slot->used = false;
+	k->outstanding--;
+	if (!was.call) {
+		take_unawaited(k, &was, payload, header->size);
+		return;
+	}
+	(*was.left)--;
+	if (!kvmi_take_reply(was.call, payload, header->size))
+		broken(k, "a reply is malformed");
+}
+
+static void take_event(struct kvmi_vm *k, const struct kvmi_header *header, const uint8_t *payload)
+{
+	struct kvmi_occurrence occurrence;
+
+	if (!kvmi_take_event(k->generation, header, payload, &occurrence) ||
+	    !kvmi_event_locked(k, &occurrence))
+		broken(k, "an event is malformed, or came at a wrong time");
+}
+
+/* All whole messages that were read. */
+static void dispatch(struct kvmi_vm *k)
+{
+	struct kvmi_header header;
+
+	while (!k->ended && k->rx_end - k->rx_start >= sizeof(header)) {
+		const uint8_t *payload = k->rx + k->rx_start + sizeof(header);
+
+		memcpy(&header, k->rx + k->rx_start, sizeof(header));
+		if (header.size > KVMI_PAYLOAD_MOST) {
+			broken(k, "a message is too long");
+			return;
+		}
+		if (k->rx_end - k->rx_start < sizeof(header) + header.size)
+			break;
+		k->rx_start += sizeof(header) + header.size;
+		k->reads++;
+		if (kvmi_is_event(k->generation, header.id))
+			take_event(k, &header, payload);
+		else
+			take_reply(k, &header, payload);
+	}
+	if (k->rx_start == k->rx_end)
+		k->rx_start = k->rx_end = 0;
+}
+
+/* Room for the longest message behind what is there. */
+static void make_room(struct kvmi_vm *k)
+{
+	if (KVMI_RX_SIZE - k->rx_start >= 2 * KVMI_MESSAGE_MOST)
+		return;
+	memmove(k->rx, k->rx + k->rx_start, k->rx_end - k->rx_start);
+	k->rx_end -= k->rx_start;
+	k->rx_start = 0;
+}
+
+/*
+ * Some bytes, within that time; one system call where there is time enough for the
+ * socket's own limit.  As recv() returns.
+ */
+static ssize_t receive(struct kvmi_vm *k, uint64_t left_ns)
+{
+	struct pollfd p = { .fd = k->socket, .events = POLLIN };
+	struct timespec ts = { .tv_nsec = (long)left_ns };
+	int flags = 0;
+
+	if (left_ns < SLICE_NS) {
+		if (left_ns && ppoll(&p, 1, &ts, NULL) < 0)
+			return -1;
+		flags = MSG_DONTWAIT;
+	}
+	return recv(k->socket, k->rx + k->rx_end, KVMI_RX_SIZE - k->rx_end, flags);
+}
+
+/* Read once, without the lock, and take what came. */
+static void read_once(struct kvmi_vm *k, uint64_t left_ns)
+{
+	ssize_t n;
+	int err;
+
+	make_room(k);
+	k->reading = true;
+	pthread_mutex_unlock(&k->lock);
+	n = receive(k, left_ns);
+	err = errno;
+	pthread_mutex_lock(&k->lock);
+	k->reading = false;
+	if (n > 0) {
+		k->rx_end += (size_t)n;
+		dispatch(k);
+	} else if (!n) {
+		kvmi_end(k, SCRY_E_GONE, "it has ended, or its kernel has hung up");
+	} else if (err != EAGAIN && err != EINTR) {
+		kvmi_end(k, SCRY_E_GONE, "the connection is lost");
+	}
+	pthread_cond_broadcast(&k->turn);
+}
+
+int kvmi_read_locked(struct kvmi_vm *k, uint64_t end_ns)
+{
+	uint64_t now = scry_now_ns(), left = end_ns > now ? end_ns - now : 0;
+	struct timespec until;
+
+	if (k->ended)
+		return 0;
+	if (!k->reading) {
+		read_once(k, left < SLICE_NS ? left : SLICE_NS);
+		return !left;
+	}
+	if (!left)
+		return 1;
+	now += left < SLICE_NS ? left : SLICE_NS;
+	until = (struct timespec){ (time_t)(now / 1000000000u), (long)(now % 1000000000u) };
+	pthread_cond_timedwait(&k->turn, &k->lock, &until);
+	return 0;
+}
