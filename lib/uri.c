@@ -34,5 +34,6 @@ int scry_uri_parse(const char *uri, const struct scry_driver **driver, const cha
 		*address = colon + 1;
 		return 0;
 	}
-	return scry_fail(SCRY_E_INVAL, "'%.*s' is no driver of this libscry: use " FORMS, (int)(scheme < 64 ? scheme : 64), uri);
+	return scry_fail(SCRY_E_INVAL, "'%.*s' is no driver of this libscry: use " FORMS,
+			 (int)(scheme < 64 ? scheme : 64), uri);
 }
