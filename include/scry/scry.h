@@ -6,6 +6,7 @@
 #include <scry/breakpoint.h>
 #include <scry/error.h>
 #include <scry/event.h>
+#include <scry/linux.h>
 #include <scry/memory.h>
 #include <scry/paging.h>
 #include <scry/pt.h>
