@@ -47,7 +47,7 @@ static int find_base(struct scry_linux *os)
 }
 
 /* Does this address space have the image where it lies?  Of user mode, its entry. */
-static bool has_image(const struct scry_linux *os, struct scry_as *as)
+static bool has_image(struct scry_linux *os, struct scry_as *as)
 {
 	static const char *const names[] = { "entry_SYSCALL_64", "linux_banner" };
 	uint64_t gva, gpa;

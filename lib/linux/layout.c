@@ -17,21 +17,39 @@ static const struct {
 #undef OS_MEMBER_WANTED
 };
 
-/* The BTF's bytes, which are in the image; *data is then the caller's. */
-static int read_bytes(struct scry_linux *os, void **data, uint32_t *size)
+/* Where the BTF lies in physical memory. */
+static bool find_bytes(struct scry_linux *os, uint64_t *gpa, uint32_t *size)
 {
 	uint64_t start, stop;
 
 	if (!os_kallsyms_find(&os->symbols, "__start_BTF", &start) ||
 	    !os_kallsyms_find(&os->symbols, "__stop_BTF", &stop) || stop <= start)
-		return SCRY_E_NOTFOUND;
-	if (start < os->image.gva || stop - start > BTF_MOST)
-		return SCRY_E_NOTFOUND;
+		return false;
+	if (start - os->image.gva >= os->image.size || stop - start > BTF_MOST)
+		return false;
 	*size = (uint32_t)(stop - start);
-	*data = malloc(*size);
-	if (!*data)
+	*gpa = os->image.gpa + (start - os->image.gva);
+	return true;
+}
+
+/* libbpf parses a copy of its own: what is mapped need not be copied before. */
+static int read_btf(struct scry_linux *os, uint64_t gpa, uint32_t size)
+{
+	void *mapped = scry_phys_ptr(os->vm, gpa, size), *copy;
+	int ret;
+
+	if (mapped) {
+		os->btf = btf__new(mapped, size);
+		return 0;
+	}
+	copy = malloc(size);
+	if (!copy)
 		return scry_fail(SCRY_E_NOMEM, "out of memory for the guest's BTF");
-	return scry_read_phys(os->vm, os->image.gpa + (start - os->image.gva), *data, *size);
+	ret = scry_read_phys(os->vm, gpa, copy, size);
+	if (!ret)
+		os->btf = btf__new(copy, size);
+	free(copy);
+	return ret;
 }
 
 /* Those members of a structure just met that are wanted. */
@@ -69,20 +87,19 @@ static void find_members(struct scry_linux *os)
 	}
 }
 
+/* Symbols are there without it; what needs the layout says that it is missing. */
 int os_layout_read(struct scry_linux *os)
 {
-	void *data = NULL;
 	uint32_t size;
-	int ret = read_bytes(os, &data, &size);
+	uint64_t gpa;
+	int ret;
 
-	if (!ret) {
-		os->btf = btf__new(data, size);
-		if (os->btf)
-			find_members(os);
-	}
-	free(data);
-	/* Symbols are there without it; what needs the layout says that it is missing. */
-	return ret == SCRY_E_NOTFOUND ? 0 : ret;
+	if (!find_bytes(os, &gpa, &size))
+		return 0;
+	ret = read_btf(os, gpa, size);
+	if (os->btf)
+		find_members(os);
+	return ret;
 }
 
 int os_need(struct scry_linux *os, enum os_member_id id)

@@ -271,15 +271,15 @@ static int find_per_cpu(struct scry_linux *os, unsigned vcpu)
 
 int scry_linux_current(struct scry_linux *os, unsigned vcpu, struct scry_linux_task *task)
 {
-	uint64_t at, offset = 0;
+	uint64_t at, offset = os->member[OS_PCPU_HOT_TASK].offset;
 	int ret = scry_check_vcpu(os->vm, vcpu);
 
 	if (!ret && !os->per_cpu[vcpu])
 		ret = find_per_cpu(os, vcpu);
-	if (!ret && !os_kallsyms_find(&os->symbols, "current_task", &at)) {
-		offset = os->member[OS_PCPU_HOT_TASK].offset;
+	if (!ret && os_has(os, OS_PCPU_HOT_TASK))	/* 6.2 to 6.14 */
 		ret = os_symbol(os, "pcpu_hot", &at);
-	}
+	else if (!ret)
+		ret = os_symbol(os, "current_task", &at);
 	if (ret < 0)
 		return ret;
 	*task = (struct scry_linux_task){ 0 };
