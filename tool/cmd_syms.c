@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fnmatch.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "guest.h"
+#include "parse.h"
+
+struct syms {
+	struct guest guest;
+	const char *pattern;		/* NULL = all */
+	bool json;
+	size_t shown;
+	struct json_object *array;
+};
+
+static void show_symbol(struct syms *syms, const struct scry_linux_symbol *symbol, uint64_t offset)
+{
+	char *name = clean(symbol->name, strlen(symbol->name));
+	struct json_object *o;
+
+	syms->shown++;
+	if (!syms->json) {
+		printf("%016" PRIx64 " %c %s", symbol->address + offset, symbol->type, name);
+		if (offset)
+			printf("+0x%" PRIx64, offset);
+		putchar('\n');
+		free(name);
+		return;
+	}
+	o = checked(json_object_new_object());
+	json_add_hex(o, "address", symbol->address);
+	json_add_string(o, "type", (char[]){ symbol->type, 0 });
+	json_add_string(o, "name", name);
+	if (offset)
+		json_add_hex(o, "offset", offset);
+	json_object_array_add(syms->array, o);
+	free(name);
+}
+
+static int on_symbol(const struct scry_linux_symbol *symbol, void *opaque)
+{
+	struct syms *syms = opaque;
+
+	if (!syms->pattern || !fnmatch(syms->pattern, symbol->name, 0))
+		show_symbol(syms, symbol, 0);
+	return 0;
+}
+
+static int show(struct syms *syms)
+{
+	struct scry_linux_symbol symbol;
+	uint64_t address;
+
+	/* Symbols do not change: there is nothing to hold the guest for. */
+	guest_release(&syms->guest);
+	if (syms->pattern && parse_u64(syms->pattern, &address)) {
+		if (scry_linux_symbol_at(syms->guest.os, address, &symbol) < 0)
+			return fail_lib();
+		show_symbol(syms, &symbol, address - symbol.address);
+		return 0;
+	}
+	if (scry_linux_symbols(syms->guest.os, on_symbol, syms) < 0)
+		return fail_lib();
+	return syms->shown ? 0 : fail("the guest's kernel has no symbol '%s'", syms->pattern);
+}
+
+static int run(struct args *args)
+{
+	struct syms syms = { .array = checked(json_object_new_array()) };
+	const char *uri;
+	int ret;
+
+	while (next_option(args) >= 0)
+		syms.json = true;
+	uri = next_word(args, "VM");
+	syms.pattern = next_word_or_null(args);
+	no_more_words(args);
+	if (guest_open(&syms.guest, uri))
+		return EXIT_FAILURE;
+	ret = show(&syms);
+	if (!ret && syms.json)
+		json_print(json_object_get(syms.array));
+	json_object_put(syms.array);
+	guest_close(&syms.guest);
+	return ret;
+}
+
+const struct command cmd_syms = {
+	.name = "syms",
+	.summary = "kernel symbols of a Linux guest, and what lies at an address",
+	.usage = "[--json] VM [NAME|PATTERN|ADDRESS]",
+	.about = "Shows symbols of a Linux guest's kernel with their addresses in this boot (KASLR):\n"
+		 "all, those of a name or of a shell pattern; or the symbol that an address belongs\n"
+		 "to. They are read from the kernel's own table in guest memory.",
+	.opts = (const struct opt[]){ OPT_JSON, { 0 } },
+	.example = "scry syms web entry_SYSCALL_64\n"
+		   "scry syms web 'tcp_*'\n"
+		   "scry syms web 0xffffffff81000123",
+	.run = run,
+};
