@@ -30,7 +30,7 @@ static int take_addresses(struct scry_linux *os, uint64_t sk, struct scry_linux_
 	bool v6 = to->socket.family == AF_INET6;
 	enum os_member_id local = v6 ? OS_SOCK_V6_RCV_SADDR : OS_SOCK_RCV_SADDR;
 	enum os_member_id remote = v6 ? OS_SOCK_V6_DADDR : OS_SOCK_DADDR;
-	uint64_t num, dport;
+	uint64_t num = 0, dport = 0;
 	int ret = os_get(os, sk, OS_SOCK_NUM, &num);
 
 	if (!ret)

@@ -29,7 +29,7 @@ static int take_parts(struct scry_linux *os, uint64_t gva, struct scry_linux_mod
 /* Until 6.3: two of them. */
 static int take_layouts(struct scry_linux *os, uint64_t gva, struct scry_linux_module *module)
 {
-	uint64_t init;
+	uint64_t init = 0;
 	int ret = os_get(os, gva, OS_MODULE_CORE_BASE, &module->base);
 
 	if (!ret)
