@@ -5,6 +5,7 @@
 
 #include "agent/event/arm.h"
 #include "agent/event/breakpoint.h"
+#include "agent/kvmi/link.h"
 #include "agent/memory/frame.h"
 #include "agent/memory/memory_map.h"
 #include "agent/memory/view.h"
@@ -65,6 +66,11 @@ static void fill_welcome(struct scry_agent_welcome *w)
 	qemu.bql_unlock();
 }
 
+pid_t client_pid(void)
+{
+	return client.pid;
+}
+
 int client_welcome(int fd)
 {
 	struct scry_agent_welcome welcome;
@@ -76,7 +82,13 @@ int client_welcome(int fd)
 int client_attach(int fd, uint32_t reply_timeout_ms, char *text, size_t size)
 {
 	struct scry_agent_welcome welcome;
+	pid_t tool;
 
+	if (kvmi_link_is_up(&tool)) {
+		snprintf(text, size, "a tool that speaks KVMI has VM %s, process %d: end that one first",
+			 identity.name, (int)tool);
+		return SCRY_E_BUSY;
+	}
 	if (client.pid) {
 		snprintf(text, size, "VM %s has a client already, process %d: end that one first",
 			 identity.name, (int)client.pid);

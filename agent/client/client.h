@@ -3,6 +3,7 @@
 #define AGENT_CLIENT_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "protocol/agent_protocol.h"
 
@@ -13,6 +14,9 @@ void client_init(void);
 
 /* Answer HELLO on a new connection: welcome who only asks. */
 int client_welcome(int fd);
+
+/* The client that is attached, a process, -1 = one of another namespace; 0 = none. */
+pid_t client_pid(void);
 
 /* Make fd's peer the client.  0, or SCRY_E_... with a sentence in text. */
 int client_attach(int fd, uint32_t reply_timeout_ms, char *text, size_t size);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/accel.h"
+#include "agent/kvmi/options.h"
 #include "agent/refuse.h"
 #include "identity.h"
 #include "protocol/rundir.h"
@@ -89,15 +90,22 @@ static void set_hypervisor(void)
 int identity_init(int argc, char **argv)
 {
 	const char *socket = NULL, *name = NULL;
+	int status = 0;
 
 	for (int i = 0; i < argc; i++) {
 		if (strncmp(argv[i], "name=", 5) == 0)
 			name = argv[i] + 5;
 		else if (strncmp(argv[i], "socket=", 7) == 0)
 			socket = argv[i] + 7;
-		else
-			return refuse("no option \"%s\": there are name=NAME and socket=PATH", argv[i]);
+		else if (!kvmi_option(argv[i], &status))
+			return refuse("no option \"%s\": there are name=NAME, socket=PATH and, for a "
+				      "tool that speaks KVMI, kvmi=PATH, kvmi-version=7|12, "
+				      "kvmi-key=SECRET, kvmi-command=N and kvmi-event=N", argv[i]);
+		if (status < 0)
+			return -1;
 	}
+	if (kvmi_options_check() < 0)
+		return -1;
 	set_hypervisor();
 	if ((name ? set_name(name) : set_default_name()) < 0)
 		return -1;

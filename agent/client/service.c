@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/kvmi/link.h"
 #include "agent/refuse.h"
 #include "agent/vcpu/vcpu.h"
 #include "client.h"
@@ -21,7 +22,7 @@
 #define PENDING_MOST 8
 #define PENDING_NS   2000000000u
 
-enum { LISTENER, CLIENT, PENDING };
+enum { LISTENER, CLIENT, KVMI, KVMI_BELL, PENDING };
 
 static struct {
 	unsigned vcpus;		/* that QEMU was told to make */
@@ -174,7 +175,11 @@ static int until_deadline(void)
 
 static void serve(void)
 {
-	if (poll(service.poll, PENDING + PENDING_MOST, until_deadline()) > 0) {
+	int timeout = until_deadline(), ready;
+
+	kvmi_link_poll(&service.poll[KVMI], &service.poll[KVMI_BELL], &timeout);
+	ready = poll(service.poll, PENDING + PENDING_MOST, timeout);
+	if (ready > 0) {
 		/* The client first: its hang-up makes room for the next. */
 		if (service.poll[CLIENT].revents)
 			serve_client(&service.poll[CLIENT]);
@@ -184,6 +189,8 @@ static void serve(void)
 		if (service.poll[LISTENER].revents)
 			accept_peer();
 	}
+	if (ready >= 0)
+		kvmi_link_serve(&service.poll[KVMI], &service.poll[KVMI_BELL]);
 	drop_silent();
 }
 
@@ -214,6 +221,7 @@ static void *run(void *unused)
 		return NULL;
 	}
 	client_init();
+	kvmi_link_start();
 	for (;;)
 		serve();
 }

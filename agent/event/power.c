@@ -19,13 +19,21 @@
 
 static void (*original_reset)(int cause);
 static void (*original_shutdown)(int cause);
+static void (*on_reset)(void);
+
+static void reset(int cause)
+{
+	original_reset(cause);
+	if (on_reset)
+		on_reset();
+}
 
 static void request(enum scry_shutdown_type type)
 {
 	if (type == SCRY_SHUTDOWN_OFF)
 		original_shutdown(CAUSE_GUEST_SHUTDOWN);
 	else
-		original_reset(CAUSE_GUEST_RESET);
+		reset(CAUSE_GUEST_RESET);
 }
 
 /* In the vCPU's thread, between blocks, also if it is halted: have it looked at. */
@@ -80,7 +88,7 @@ static void reset_hook(int cause)
 	struct vcpu *vcpu = cause == CAUSE_GUEST_RESET ? this_vcpu() : NULL;
 
 	if (!put_off(vcpu, is_triple_fault(vcpu) ? SCRY_SHUTDOWN_TRIPLE_FAULT : SCRY_SHUTDOWN_RESET))
-		original_reset(cause);
+		reset(cause);
 }
 
 static void shutdown_hook(int cause)
@@ -135,6 +143,16 @@ bool power_look(struct vcpu *vcpu)
 	else if (halted)
 		halt(vcpu);
 	return halted;
+}
+
+void power_reset(void)
+{
+	reset(CAUSE_GUEST_RESET);
+}
+
+void power_watch_reset(void (*reset_comes)(void))
+{
+	on_reset = reset_comes;
 }
 
 bool power_waits_for_start(const struct vcpu *vcpu)

@@ -16,6 +16,12 @@ int power_init(void);
  */
 bool power_look(struct vcpu *vcpu);
 
+/* Any thread: have the machine reset, which is no event. */
+void power_reset(void);
+
+/* With QEMU's big lock held: have this called, by any thread, when it is about to be reset. */
+void power_watch_reset(void (*reset_comes)(void));
+
 /* Does it wait for its start-up message, at the reset vector? */
 bool power_waits_for_start(const struct vcpu *vcpu);
 

@@ -106,7 +106,7 @@ void op_vmcall(volatile struct probe_vcpu *v, volatile struct probe_op *op, uint
 	uint64_t a = op->arg;
 
 	(void)v;
-	asm volatile(TRY("vmcall") : "+a"(a) : "b"(value) : "rcx", "rdx", "memory");
+	asm volatile(TRY("vmcall") : "+a"(a) : "b"(value), "D"(value), "S"(0) : "rcx", "rdx", "memory");
 	op->out[0] = a;
 }
 
@@ -115,7 +115,7 @@ void op_vmmcall(volatile struct probe_vcpu *v, volatile struct probe_op *op, uin
 	uint64_t a = op->arg;
 
 	(void)v;
-	asm volatile(TRY("vmmcall") : "+a"(a) : "b"(value) : "rcx", "rdx", "memory");
+	asm volatile(TRY("vmmcall") : "+a"(a) : "b"(value), "D"(value), "S"(0) : "rcx", "rdx", "memory");
 	op->out[0] = a;
 }
 

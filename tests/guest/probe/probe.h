@@ -86,8 +86,8 @@
 	X(SIDT,     sidt,     "sidt; out: base, limit") \
 	X(SLDT,     sldt,     "sldt; out: selector") \
 	X(STR,      str,      "str; out: selector") \
-	X(VMCALL,   vmcall,   "vmcall, rax = arg, rbx = value; out: rax") \
-	X(VMMCALL,  vmmcall,  "vmmcall, rax = arg, rbx = value; out: rax") \
+	X(VMCALL,   vmcall,   "vmcall, rax = arg, rbx = rdi = value; out: rax") \
+	X(VMMCALL,  vmmcall,  "vmmcall, rax = arg, rbx = rdi = value; out: rax") \
 	X(SYSCALL,  syscall,  "syscall, to the instruction behind it") \
 	X(INT3,     int3,     "int3") \
 	X(INTN,     intn,     "int 0x42") \

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/client/client.h"
+#include "agent/event/power.h"
+#include "agent/refuse.h"
+#include "greeting.h"
+#include "host.h"
+#include "link.h"
+#include "options.h"
+#include "out.h"
+#include "protocol/futex.h"
+#include "serve.h"
+#include "session.h"
+
+#define SECOND          UINT64_C(1000000000)
+#define RECONNECT_FIRST (SECOND / 20)	/* soon, then at ever longer intervals */
+#define RECONNECT_LAST  (2 * SECOND)
+#define GREETING_NS     (10 * SECOND)	/* that QEMU waits for the tool's answer */
+#define UNHOOK_NS       (60 * SECOND)	/* and for it to let go of a machine that stops */
+#define NEVER           UINT64_MAX
+
+/* A tool that does not read what it is sent is not read from. */
+#define UNREAD_MOST (1u << 20)
+
+enum state { IDLE, GREETING, UP };
+
+static struct {
+	enum state state;
+	int fd, bell;
+	uint64_t due_ns;		/* when to try, or to give up; NEVER */
+	uint64_t interval_ns;		/* between tries */
+	bool told;			/* why there is no connection */
+	struct kvmi_greeting greeting;
+	uint8_t in[2 * KVMI_MESSAGE_MOST];
+	size_t have;
+	/* QEMU's threads write these. */
+	_Atomic bool stopped, was_stopped, was_reset;
+} link_ = { .fd = -1, .bell = -1 };
+
+static bool is_wanted(void)
+{
+	return kvmi_options.address.sun_path[0];
+}
+
+void kvmi_link_ring(void)
+{
+	uint64_t one = 1;
+
+	if (link_.bell >= 0 && write(link_.bell, &one, sizeof(one)) < 0)
+		return;		/* it has rung very often already */
+}
+
+static void on_running(bool on)
+{
+	atomic_store(&link_.stopped, !on);
+	if (!on)
+		atomic_store(&link_.was_stopped, true);
+	kvmi_link_ring();
+}
+
+static void on_reset(void)
+{
+	atomic_store(&link_.was_reset, true);
+	kvmi_link_ring();
+}
+
+int kvmi_link_init(void)
+{
+	if (!is_wanted())
+		return 0;
+	kvmi_greeting_init();
+	link_.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (link_.bell < 0)
+		return refuse("cannot make an eventfd: %s", strerror(errno));
+	return kvmi_host_init();
+}
+
+void kvmi_link_start(void)
+{
+	if (!is_wanted())
+		return;
+	bql_lock();
+	kvmi_host_watch(on_running);
+	power_watch_reset(on_reset);
+	qemu.bql_unlock();
+	kvmi_session_init();
+}
+
+bool kvmi_link_is_up(pid_t *pid)
+{
+	struct ucred cred = { .pid = -1 };
+	socklen_t len = sizeof(cred);
+
+	if (link_.state != UP)
+		return false;
+	getsockopt(link_.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	*pid = cred.pid;
+	return true;
+}
+
+/* Say once why there is no connection, until there is one. */
+static void tell(const char *why, const char *more)
+{
+	if (!link_.told)
+		fprintf(stderr, "scry-agent: KVMI tool at %s: %s%s\n",
+			kvmi_options.address.sun_path, why, more);
+	link_.told = true;
+}
+
+static void try_later(void)
+{
+	uint64_t next = link_.interval_ns ? link_.interval_ns : RECONNECT_FIRST;
+
+	link_.due_ns = scry_now_ns() + next;
+	link_.interval_ns = 2 * next < RECONNECT_LAST ? 2 * next : RECONNECT_LAST;
+}
+
+static void hang_up(void)
+{
+	if (link_.state == UP)
+		kvmi_session_end();
+	kvmi_out_open(-1);
+	if (link_.fd >= 0)
+		close(link_.fd);
+	link_.fd = -1;
+	link_.state = IDLE;
+	try_later();
+}
+
+/* QEMU hangs up on a machine that is reset, and lets the tool let go of one that stops. */
+static void see_machine(void)
+{
+	bool reset = atomic_exchange(&link_.was_reset, false);
+	bool stopped = atomic_exchange(&link_.was_stopped, false);
+
+	if (link_.state == UP && stopped && !reset && kvmi_session_unhook())
+		link_.due_ns = scry_now_ns() + UNHOOK_NS;
+	else if (link_.state != IDLE && (reset || stopped))
+		hang_up();
+}
+
+static void try_to_connect(void)
+{
+	const struct sockaddr *address = (const struct sockaddr *)&kvmi_options.address;
+	pid_t client = client_pid();
+	char number[16];
+	int fd;
+
+	try_later();
+	if (atomic_load(&link_.stopped))
+		return;
+	if (client) {
+		snprintf(number, sizeof(number), "%d", (int)client);
+		tell("it can have this VM when scry's client has ended, which is process ", number);
+		return;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return;
+	if (connect(fd, address, sizeof(kvmi_options.address)) < 0 ||
+	    kvmi_greeting_send(&link_.greeting, fd) < 0) {
+		close(fd);
+		return;
+	}
+	link_.fd = fd;
+	link_.state = GREETING;
+	link_.due_ns = scry_now_ns() + GREETING_NS;
+}
+
+/* The answer to the greeting. */
+static void see_greeting(void)
+{
+	int status = kvmi_greeting_read(&link_.greeting, link_.fd);
+
+	if (status == 0)
+		return;
+	if (status < 0 || client_pid()) {
+		if (status == KVMI_GREETING_WRONG)
+			tell("its key is not that of kvmi-key=", kvmi_options.key);
+		else if (status == KVMI_GREETING_NO_SECRET)
+			tell("there is no -object secret,id=", kvmi_options.key);
+		hang_up();
+		return;
+	}
+	link_.state = UP;
+	link_.told = false;
+	link_.due_ns = NEVER;
+	link_.interval_ns = 0;
+	link_.have = 0;
+	kvmi_out_open(link_.fd);
+	kvmi_session_begin();
+}
+
+/* Whole messages from the beginning; the rest of what has been read stays. */
+static int take_messages(void)
+{
+	struct kvmi_header header;
+	size_t at = 0;
+
+	while (link_.have - at >= sizeof(header)) {
+		memcpy(&header, link_.in + at, sizeof(header));
+		if (header.size > KVMI_PAYLOAD_MOST) {
+			kvmi_out_hang_up("a message of more than 8184 bytes");
+			return -1;
+		}
+		if (link_.have - at < sizeof(header) + header.size)
+			break;
+		if (kvmi_session_message(&header, link_.in + at + sizeof(header)) < 0)
+			return -1;
+		at += sizeof(header) + header.size;
+	}
+	link_.have -= at;
+	memmove(link_.in, link_.in + at, link_.have);
+	return 0;
+}
+
+static void see_messages(void)
+{
+	ssize_t n = recv(link_.fd, link_.in + link_.have, sizeof(link_.in) - link_.have, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0) {
+		link_.have += (size_t)n;
+		if (take_messages() == 0)
+			return;
+	}
+	hang_up();
+}
+
+void kvmi_link_poll(struct pollfd *socket, struct pollfd *bell, int *timeout)
+{
+	uint64_t now = scry_now_ns();
+	size_t unread = kvmi_out_waiting();
+
+	*socket = (struct pollfd){ .fd = link_.fd };
+	*bell = (struct pollfd){ .fd = link_.bell, .events = POLLIN };
+	if (unread)
+		socket->events |= POLLOUT;
+	if (unread < UNREAD_MOST)
+		socket->events |= POLLIN;
+	if (is_wanted() && link_.due_ns != NEVER) {
+		uint64_t ms = link_.due_ns < now ? 0 : (link_.due_ns - now) / 1000000 + 1;
+
+		if (*timeout < 0 || ms < (uint64_t)*timeout)
+			*timeout = (int)ms;
+	}
+}
+
+void kvmi_link_serve(const struct pollfd *socket, const struct pollfd *bell)
+{
+	uint64_t rung;
+
+	if (!is_wanted())
+		return;
+	if (bell->revents && read(bell->fd, &rung, sizeof(rung)) > 0)
+		see_machine();
+	kvmi_do_tasks();
+	if (link_.fd >= 0 && link_.fd == socket->fd) {
+		if (socket->revents & POLLOUT)
+			kvmi_out_flush();
+		if (socket->revents & (POLLIN | POLLHUP | POLLERR)) {
+			if (link_.state == UP)
+				see_messages();
+			else
+				see_greeting();
+		}
+	}
+	if (link_.due_ns <= scry_now_ns()) {
+		if (link_.state == IDLE)
+			try_to_connect();
+		else
+			hang_up();
+	}
+}
