@@ -22,6 +22,7 @@ static const struct {
 	{ "denied", tests_denied, false },
 	{ "key", tests_key, true },
 	{ "asleep", tests_asleep, true },
+	{ "hold", tests_hold, true },
 };
 
 /* Each on a connection of its own, so that none has what another has left. */

@@ -3,6 +3,7 @@
  * What the user of QEMU allows: with kvmi-command= and kvmi-event= as tests/kvmi/run
  * gives them, and with a key.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "tool.h"
@@ -76,6 +77,22 @@ static int asleep(struct tool *t)
 	EXPECT(t, KVMI_EAGAIN, tool_pause(t, 1, false));
 	return 0;
 }
+
+/* Has the VM until its input ends. */
+static int hold(struct tool *t)
+{
+	DO(tool_accept(t, NULL));
+	puts("ready");
+	fflush(stdout);
+	while (getchar() != EOF)
+		;
+	return guest_moves(t, 0);
+}
+
+const struct test tests_hold[] = {
+	{ "hold", hold, true, true },
+	{ NULL, NULL, false, false },
+};
 
 const struct test tests_denied[] = {
 	{ "denied", denied, true, true },
