@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "command.h"
 #include "memmap.h"
@@ -8,9 +9,11 @@
 #include "parse.h"
 #include "target.h"
 
-static const char *access_text(enum scry_ram_access access)
+static const char *access_text(const struct scry_info *info)
 {
-	switch (access) {
+	if (!strcmp(info->driver, "file") && info->ram_access != SCRY_RAM_MAPPED)
+		return "read from the file: it is compressed, or cannot be mapped";
+	switch (info->ram_access) {
 	case SCRY_RAM_MAPPED:
 		return "mapped: a read is a load";
 	case SCRY_RAM_PROCESS:
@@ -42,7 +45,7 @@ static void print_text(const struct scry_info *info, const struct memmap *map)
 	snprintf(text, sizeof(text), "%u", info->vcpus);
 	table_row(table, "vCPUs", text);
 	table_row(table, "RAM", format_size(size, sizeof(size), info->ram_bytes));
-	table_row(table, "RAM access", access_text(info->ram_access));
+	table_row(table, "RAM access", access_text(info));
 	snprintf(text, sizeof(text), "0x%" PRIx64, info->max_gfn);
 	table_row(table, "highest gfn", text);
 	table_print(table);

@@ -32,9 +32,12 @@ struct dump_qemu_cpu {
 #define DUMP_QEMU_FLAGS(attr)  ((uint32_t)((attr) & 0xf0ff) << 8)
 #define DUMP_QEMU_ATTR(flags)  ((flags) >> 8 & 0xf0ff)
 
-/* "SCRY", type 1, one a vCPU: all that scry knows of it. */
+/*
+ * "SCRY", one a vCPU: all that scry knows of it.  The type is none of a core's: gdb and
+ * readelf look at that alone.
+ */
 #define DUMP_SCRY_NAME    "SCRY"
-#define DUMP_SCRY_CPU     1
+#define DUMP_SCRY_CPU     0x53435259
 #define DUMP_SCRY_VERSION 1
 #define DUMP_SCRY_MSRS    32
 

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Dumps of a real Linux guest, by QEMU and by scry, and who opens them.  Sourced by run.
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # set by guest.sh
+
+d=$work/dumps
+qmp() { "$here/../lib/qmp" "$work/qmp" "$@"; }
+# Debian's Python, for which its drgn is.
+drgn() { /usr/bin/python3 -c "import drgn; p = drgn.Program(); p.set_core_dump('$1'); $2"; }
+
+# Both of QEMU's kinds, of one moment, have the same memory and registers.
+qemu_cores() {
+	local kind
+	qmp stop >/dev/null || return 1
+	for kind in true false; do
+		qmp dump-guest-memory "{\"paging\": $kind, \"protocol\": \"file:$d/qemu-$kind\"}" || return 1
+	done
+	qmp cont >/dev/null || return 1
+	scry regs --all "file:$d/qemu-true" >"$work/a" && scry regs --all "file:$d/qemu-false" >"$work/b" &&
+		cmp "$work/a" "$work/b" || return 1
+	scry read "file:$d/qemu-true" 0 128M -o "$work/a" && scry read "file:$d/qemu-false" 0 128M -o "$work/b" &&
+		cmp "$work/a" "$work/b"
+}
+
+# What the guest wrote is there, at the address that it had it at.
+guest_page() {
+	local gpa
+	gpa=$(guest_ask dump touch | grep -o '0x[0-9a-f]*$') || return 1
+	scry dump dump "$d/core" >"$work/out" || return 1
+	same "page" "$(scry read "file:$d/core" "$gpa" 16 --raw | cat)" "scry guest page "
+}
+
+lstar() { scry regs --msr lstar "$1" | grep -o '[0-9a-f]\{16\}'; }
+
+# The kernel's entry, found by the dump's registers and page tables.
+kernel_code() {
+	local at
+	at=$(lstar "file:$d/core") || return 1
+	same "lstar" "$at" "$(lstar dump)" || return 1
+	scry read "file:$d/core" -V --cr3 "$(scry regs "file:$d/core" --json | pick 'd["cr3"]')" "0x$at" 256 --raw >"$work/a" &&
+		scry read dump -V "0x$at" 256 --raw >"$work/b" && cmp "$work/a" "$work/b"
+}
+
+# A dump of a dump is the same, compressed and not.
+again() {
+	scry dump "file:$d/core" "$d/again" >/dev/null && cmp "$d/core" "$d/again" &&
+		scry dump --zstd "file:$d/core" "$d/zst" >/dev/null &&
+		zstd -qdf "$d/zst" -o "$d/again" && cmp "$d/core" "$d/again" &&
+		scry dump "file:$d/zst" "$d/again" >/dev/null && cmp "$d/core" "$d/again" &&
+		[ "$(stat -c %s "$d/zst")" -lt $((128 << 20)) ]
+}
+
+sparse() {
+	local blocks
+	blocks=$(stat -c %b "$d/core")
+	[ $((blocks * 512)) -lt $((200 << 20)) ] || echo "$blocks blocks on disk"
+}
+
+live() { scry dump --live --json dump "$d/live" | pick 'd["vcpus"]' | grep -qx 2 && lstar "file:$d/live"; }
+
+readelf_is_silent() {
+	readelf -a "$d/core" 2>&1 >/dev/null | (! grep .) &&
+		same "VMCOREINFO" "$(readelf -n "$d/core" | grep -c VMCOREINFO)" 1
+}
+
+in_gdb() {
+	gdb -nx -batch -c "$d/core" -ex "info threads" -ex "p/x \$rip" -ex "p \$mxcsr" \
+		-ex "x/i 0x$(lstar "file:$d/core")" 2>&1 | tee "$work/gdb"
+	grep -q "swapgs" "$work/gdb" && grep -q "LWP 2" "$work/gdb" &&
+		grep -q "= 0x$(scry regs "file:$d/core" rip | grep -o '[0-9a-f]\{16\}' | sed 's/^0*//')" "$work/gdb"
+}
+
+# It knows it for a Linux kernel, and walks its page tables.
+in_drgn() {
+	local at
+	at=$(lstar "file:$d/core")
+	drgn "$d/core" "assert p.flags & drgn.ProgramFlags.IS_LINUX_KERNEL
+import sys; sys.stdout.buffer.write(p.read(0x$at, 256))" >"$work/b" && cmp "$work/a" "$work/b"
+}
+
+# Without debug symbols it reads the notes, and asks for them.
+in_crash() {
+	timeout 60 crash -d1 "$d/core" </dev/null >"$work/crash" 2>&1
+	grep -q "SYMBOL(init_uts_ns)" "$work/crash" && grep -q "namelist argument required" "$work/crash"
+}
+
+nothing_left() { same "files" "$(ls "$work/empty")" "$1"; }
+
+full_disk() {
+	mkdir -p "$work/empty"
+	echo old >"$work/empty/core"
+	refused 1 "cannot write .*nothing of it was left" bash -c "ulimit -f 1000; '$scry' dump dump '$work/empty/core'" &&
+		same "the file that was there" "$(cat "$work/empty/core")" old &&
+		nothing_left core && rm "$work/empty/core" &&
+		refused 1 "No space left" "$scry" dump dump /dev/full
+}
+
+interrupted() {
+	local end=$((SECONDS + 20))
+	start_aside "$scry" dump --zstd dump "$work/empty/core"
+	until ls "$work/empty" | grep -q core || [ $SECONDS -ge $end ]; do
+		sleep 0.02
+	done
+	end_aside INT 1 && grep -q "interrupted" "$work/aside.err" && nothing_left "" &&
+		guest_ask dump time
+}
+
+# A pipe has no holes; what cannot be read is not begun.
+pipe() {
+	mkfifo "$work/pipe"
+	cat "$work/pipe" >"$work/empty/piped" &
+	scry dump "file:$d/core" "$work/pipe" >/dev/null && wait $! && cmp "$d/core" "$work/empty/piped"
+}
+
+guest_tests() {
+	test_that "QEMU's cores, paging and not" qemu_cores
+	test_that "a page of the guest's in scry's core" guest_page
+	test_that "the kernel's code by its registers" kernel_code
+	test_that "a dump of a dump, compressed or not, is the same" again
+	test_that "zeros are holes" sparse
+	test_that "live" live
+	test_that "readelf" readelf_is_silent
+	test_that "gdb" in_gdb
+	test_that "drgn" in_drgn
+	test_that "crash" in_crash
+	test_that "a full disk leaves what was there" full_disk
+	test_that "Ctrl-C leaves nothing, and the guest goes on" interrupted
+	test_that "into a pipe" pipe
+}

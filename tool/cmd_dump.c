@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "command.h"
+#include "dump/dump.h"
+#include "target.h"
+
+enum { KEY_LIVE = KEY_FIRST_OWN, KEY_ZSTD };
+
+static int dump(struct args *args)
+{
+	struct dump_opts opts = { 0 };
+	struct scry_vm *vm;
+	const char *uri;
+	int key, ret;
+
+	while ((key = next_option(args)) >= 0) {
+		opts.live |= key == KEY_LIVE;
+		opts.zstd |= key == KEY_ZSTD;
+		opts.json |= key == KEY_JSON;
+	}
+	uri = next_word(args, "VM");
+	opts.file = next_word(args, "FILE");
+	no_more_words(args);
+	if (open_vm(uri, &vm))
+		return EXIT_FAILURE;
+	ret = dump_vm(vm, &opts);
+	scry_close(vm);
+	return ret;
+}
+
+const struct command cmd_dump = {
+	.name = "dump",
+	.summary = "write a VM's memory and registers to an ELF core",
+	.usage = "[--live] [--zstd] [--json] VM FILE",
+	.about = "Writes the guest's memory and all vCPUs' registers to FILE, an ELF core that\n"
+		 "crash, drgn and gdb open, and scry itself as file:FILE. Pages of zeros become\n"
+		 "holes of the file, which appears only when it is complete. The VM is held\n"
+		 "meanwhile, so that all is of one moment, unless --live is given.",
+	.opts = (const struct opt[]){
+		{ KEY_LIVE, "live", NULL, "do not hold the VM: what changes meanwhile may not fit" },
+		{ KEY_ZSTD, "zstd", NULL, "compress it; 'zstd -d' makes the core of it, scry needs not" },
+		OPT_JSON,
+		{ 0 },
+	},
+	.example = "scry dump web web.core\n"
+		   "scry dump --zstd web web.core.zst\n"
+		   "scry regs file:web.core.zst",
+	.run = dump,
+};
