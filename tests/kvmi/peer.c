@@ -75,13 +75,38 @@ void peer_unhook(struct peer *p)
 	pthread_mutex_unlock(&p->lock);
 }
 
+static struct timespec in_ms(unsigned ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000L;
+	if (t.tv_nsec >= 1000000000L) {
+		t.tv_nsec -= 1000000000L;
+		t.tv_sec++;
+	}
+	return t;
+}
+
+bool peer_runs(struct peer *p, unsigned vcpu, unsigned ms)
+{
+	const struct timespec end = in_ms(ms);
+	bool runs;
+
+	pthread_mutex_lock(&p->lock);
+	while (p->vcpu[vcpu].waits && !pthread_cond_timedwait(&p->change, &p->lock, &end))
+		;
+	runs = !p->vcpu[vcpu].waits;
+	pthread_mutex_unlock(&p->lock);
+	return runs;
+}
+
 bool peer_await(struct peer *p, unsigned vcpu, unsigned replies)
 {
-	struct timespec end;
+	const struct timespec end = in_ms(20000);
 	bool came;
 
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += 20;
 	pthread_mutex_lock(&p->lock);
 	while (p->vcpu[vcpu].replies < replies &&
 	       !pthread_cond_timedwait(&p->change, &p->lock, &end))

@@ -66,6 +66,8 @@ void peer_raise(struct peer *p, unsigned vcpu, enum kvmi_event event, const void
 		size_t size);
 /* Wait until so many events of the vCPU had a reply; false after 20 seconds. */
 bool peer_await(struct peer *p, unsigned vcpu, unsigned replies);
+/* Does the vCPU come to run within that time? */
+bool peer_runs(struct peer *p, unsigned vcpu, unsigned ms);
 void peer_unhook(struct peer *p);	/* the event UNHOOK */
 void peer_send(struct peer *p, uint16_t id, uint32_t seq, const void *payload, size_t size);
 

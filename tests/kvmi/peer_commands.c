@@ -50,6 +50,14 @@ static int event_of(struct peer *p, unsigned id)
 	return -1;
 }
 
+/* Commands that only later kernels of v7 have. */
+static bool is_later(int command)
+{
+	return command == KVMI_GET_NEXT_GFN || command == KVMI_QUERY_PHYSICAL ||
+	       command == KVMI_CREATE_EPT_VIEW || command == KVMI_DESTROY_EPT_VIEW ||
+	       command == KVMI_ALLOC_GFN || command == KVMI_FREE_GFN;
+}
+
 static void check(const struct request *r, bool is_event)
 {
 	struct kvmi_check c;
@@ -59,7 +67,7 @@ static void check(const struct request *r, bool is_event)
 	number = is_event ? event_of(r->p, c.id) : command_of(r->p, c.id);
 	if (number < 0)
 		reply(r, KVMI_ENOENT, NULL, 0);
-	else if (!is_event && (r->p->denials || r->p->denied >> number & 1))
+	else if (!is_event && (is_later(number) || r->p->denials || r->p->denied >> number & 1))
 		reply(r, KVMI_EPERM, NULL, 0);
 	else
 		reply(r, 0, NULL, 0);

@@ -125,12 +125,13 @@ static void kvmi_close(struct scry_vm *vm)
 {
 	struct kvmi_vm *k = kvmi_of(vm);
 
-	kvmi_keeper_stop(k);
 	pthread_mutex_lock(&k->lock);
 	for (unsigned i = 0; !k->ended && i < vm->vcpus; i++)
 		if (k->vcpu[i].waits && k->vcpu[i].regs_set)
 			kvmi_pass_locked(k, i);
+	kvmi_end(k, SCRY_E_GONE, "closed");
 	pthread_mutex_unlock(&k->lock);
+	kvmi_keeper_stop(k);
 	kvmi_free(k);
 }
 

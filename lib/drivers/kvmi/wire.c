@@ -167,9 +167,9 @@ bool kvmi_take_reply(struct kvmi_call *call, const void *payload, size_t len)
 	memcpy(&status, payload, sizeof(status));
 	len -= sizeof(status);
 	call->reply_len = 0;
-	call->err = -status.err;
 	if (status.err > 0 || status.err < -4095)
 		return false;
+	call->err = -status.err;
 	if (status.err)
 		return true;
 	if (len < call->reply_min || len > call->reply_max)
