@@ -32,6 +32,13 @@ static void put(struct answer *to, const void *data, size_t size)
 	to->size += size;
 }
 
+/* TCG reads as 0 what it does not know; where no processor has an MSR, a kernel refuses. */
+static bool can_be_msr(uint32_t index)
+{
+	return index < KVMI_MSR_RANGE || index >> 16 == 0x4000 || index >> 16 == 0xc000 ||
+	       index >> 16 == 0xc001;
+}
+
 static int get_registers(struct kvmi_state *state, const struct kvmi_request *r,
 			 struct answer *answer)
 {
@@ -43,7 +50,8 @@ static int get_registers(struct kvmi_state *state, const struct kvmi_request *r,
 		struct kvmi_msr msr = { 0 };
 
 		memcpy(&msr.index, r->msrs.indexes + i * sizeof(msr.index), sizeof(msr.index));
-		if (accel->msr_read(state->vcpu, msr.index, &msr.value) < 0)
+		if (!can_be_msr(msr.index) ||
+		    accel->msr_read(state->vcpu, msr.index, &msr.value) < 0)
 			return -KVMI_EINVAL;
 		put(answer, &msr, sizeof(msr));
 	}

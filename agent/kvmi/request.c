@@ -182,14 +182,12 @@ static int take_msr(const struct source *s, struct kvmi_request *r)
 static int take_inject(const struct source *s, struct kvmi_request *r)
 {
 	const struct kvmi_inject *i = &r->inject;
-	int64_t address;
 
 	take(s, &r->inject, sizeof(r->inject));
-	address = (int64_t)i->cr2;
 	if (i->pad || i->pad2 || i->vector >= 32 || i->vector == 2)
 		return -KVMI_EINVAL;
 	/* Canonical with five levels at most: with four the processor itself makes it so. */
-	return address << 7 >> 7 == address ? 0 : -KVMI_EINVAL;
+	return (uint64_t)((int64_t)(i->cr2 << 7) >> 7) == i->cr2 ? 0 : -KVMI_EINVAL;
 }
 
 static int take_xcr(const struct source *s)

@@ -23,6 +23,7 @@ static const struct {
 	{ "key", tests_key, true },
 	{ "asleep", tests_asleep, true },
 	{ "hold", tests_hold, true },
+	{ "trace", tests_trace, false },
 };
 
 /* Each on a connection of its own, so that none has what another has left. */

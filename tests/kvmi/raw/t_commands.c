@@ -179,6 +179,8 @@ static int registers(struct tool *t)
 	CHECK(t, msr[0].index == 0xc0000080 && msr[0].value == t->probe.efer && msr[1].index == 0x277,
 	      "other MSRs");
 	EXPECT(t, KVMI_EINVAL, tool_vcpu(t, 0, KVMI_GET_REGISTERS, &g, sizeof(g) - 4, NULL));
+	g.index[1] = 0xffffffff;
+	EXPECT(t, KVMI_EINVAL, tool_vcpu(t, 0, KVMI_GET_REGISTERS, &g, sizeof(g), NULL));
 	g.head.msrs = 0;
 	EXPECT(t, 0, tool_vcpu(t, 0, KVMI_GET_REGISTERS, &g, sizeof(g.head), &m));
 	CHECK(t, tool_data(&m, sizeof(*r)), "%u bytes without MSRs", m.header.size);

@@ -37,7 +37,8 @@ struct test {
 };
 
 extern const struct test tests_commands[], tests_events[], tests_flow[], tests_hostile[],
-	tests_denied[], tests_key[], tests_asleep[], tests_hold[];
+	tests_denied[], tests_key[], tests_asleep[], tests_hold[],
+	tests_trace[];
 
 int fail(struct tool *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
