@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -39,11 +40,15 @@ static struct {
 	uint64_t interval_ns;		/* between tries */
 	bool told;			/* why there is no connection */
 	struct kvmi_greeting greeting;
+	pthread_mutex_t lock;		/* of what has been read, while there is a session */
 	uint8_t in[2 * KVMI_MESSAGE_MOST];
 	size_t have;
+	bool stuck;			/* the first of it is for the service to see */
+	_Atomic unsigned direct;	/* steps when a vCPU's thread has read something */
+	unsigned direct_seen;
 	/* QEMU's threads write these. */
 	_Atomic bool stopped, was_stopped, was_reset;
-} link_ = { .fd = -1, .bell = -1 };
+} link_ = { .fd = -1, .bell = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static bool is_wanted(void)
 {
@@ -195,12 +200,16 @@ static void see_greeting(void)
 	link_.due_ns = NEVER;
 	link_.interval_ns = 0;
 	link_.have = 0;
+	link_.stuck = false;
 	kvmi_out_open(link_.fd);
 	kvmi_session_begin();
 }
 
-/* Whole messages from the beginning; the rest of what has been read stays. */
-static int take_messages(void)
+/*
+ * Whole messages from the beginning; the rest of what has been read stays.  A vCPU's
+ * thread leaves what is not for vCPUs, and what comes behind it, to the service.
+ */
+static int take_messages(bool service)
 {
 	struct kvmi_header header;
 	size_t at = 0;
@@ -213,6 +222,11 @@ static int take_messages(void)
 		}
 		if (link_.have - at < sizeof(header) + header.size)
 			break;
+		link_.stuck = !service && !kvmi_session_is_to_vcpu(&header);
+		if (link_.stuck) {
+			kvmi_link_ring();
+			break;
+		}
 		if (kvmi_session_message(&header, link_.in + at + sizeof(header)) < 0)
 			return -1;
 		at += sizeof(header) + header.size;
@@ -222,18 +236,53 @@ static int take_messages(void)
 	return 0;
 }
 
-static void see_messages(void)
+/* With the lock held.  -1 = hang up. */
+static int read_messages(bool service)
 {
 	ssize_t n = recv(link_.fd, link_.in + link_.have, sizeof(link_.in) - link_.have, MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0)
+		return -1;
+	link_.have += (size_t)n;
+	if (!service)
+		atomic_fetch_add(&link_.direct, 1);
+	return take_messages(service);
+}
+
+static void see_messages(bool readable)
+{
+	int status = 0;
+
+	pthread_mutex_lock(&link_.lock);
+	if (link_.stuck)
+		status = take_messages(true);
+	if (!status && readable)
+		status = read_messages(true);
+	pthread_mutex_unlock(&link_.lock);
+	if (status < 0)
+		hang_up();
+}
+
+void kvmi_link_read(void)
+{
+	if (pthread_mutex_trylock(&link_.lock) != 0)
 		return;
-	if (n > 0) {
-		link_.have += (size_t)n;
-		if (take_messages() == 0)
-			return;
-	}
-	hang_up();
+	/* If it is the end the service sees that, too. */
+	if (!link_.stuck && read_messages(false) < 0)
+		link_.have = 0;
+	pthread_mutex_unlock(&link_.lock);
+}
+
+/* As long as they do, the service need not wake up each time. */
+static bool is_read_by_vcpus(void)
+{
+	unsigned direct = atomic_load(&link_.direct);
+	bool is = direct != link_.direct_seen;
+
+	link_.direct_seen = direct;
+	return is;
 }
 
 void kvmi_link_poll(struct pollfd *socket, struct pollfd *bell, int *timeout)
@@ -245,7 +294,9 @@ void kvmi_link_poll(struct pollfd *socket, struct pollfd *bell, int *timeout)
 	*bell = (struct pollfd){ .fd = link_.bell, .events = POLLIN };
 	if (unread)
 		socket->events |= POLLOUT;
-	if (unread < UNREAD_MOST)
+	if (is_read_by_vcpus())
+		*timeout = 1;
+	else if (unread < UNREAD_MOST)
 		socket->events |= POLLIN;
 	if (is_wanted() && link_.due_ns != NEVER) {
 		uint64_t ms = link_.due_ns < now ? 0 : (link_.due_ns - now) / 1000000 + 1;
@@ -267,12 +318,10 @@ void kvmi_link_serve(const struct pollfd *socket, const struct pollfd *bell)
 	if (link_.fd >= 0 && link_.fd == socket->fd) {
 		if (socket->revents & POLLOUT)
 			kvmi_out_flush();
-		if (socket->revents & (POLLIN | POLLHUP | POLLERR)) {
-			if (link_.state == UP)
-				see_messages();
-			else
-				see_greeting();
-		}
+		if (link_.state == UP)
+			see_messages(socket->revents & (POLLIN | POLLHUP | POLLERR));
+		else if (socket->revents)
+			see_greeting();
 	}
 	if (link_.due_ns <= scry_now_ns()) {
 		if (link_.state == IDLE)

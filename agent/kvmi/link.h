@@ -27,6 +27,12 @@ void kvmi_link_serve(const struct pollfd *socket, const struct pollfd *bell);
 /* Does a tool have the VM?  Its process in *pid, -1 = not known. */
 bool kvmi_link_is_up(pid_t *pid);
 
+/*
+ * In the thread of a vCPU that waits for the tool: read what it has sent, which may be
+ * what is waited for, without the way through the service.
+ */
+void kvmi_link_read(void);
+
 /* Any thread: have the service come by. */
 void kvmi_link_ring(void);
 

@@ -24,6 +24,13 @@
 
 struct kvmi_state kvmi_states[SCRY_AGENT_VCPUS];
 
+static bool spins;		/* there is a processor for who is waited for */
+
+void kvmi_serve_init(void)
+{
+	spins = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+}
+
 static void work(struct kvmi_state *state)
 {
 	vcpu_step_out(state->vcpu);
@@ -46,10 +53,23 @@ static bool serve(struct kvmi_state *state)
 	return true;
 }
 
+/* Look for SCRY_SPIN_NS, at the socket too: has something come? */
+static bool spin(struct kvmi_state *state, uint32_t seen)
+{
+	struct scry_spin turns = { 0 };
+
+	do {
+		if (atomic_load(&state->mail.word) != seen)
+			return !atomic_load(&state->mail.has_work);
+		kvmi_link_read();
+	} while (scry_spin(&turns));
+	return false;
+}
+
 /* Until it is woken, or for a while. */
 static void wait(struct kvmi_state *state, uint32_t seen)
 {
-	if (scry_spin_while(&state->mail.word, seen) && !atomic_load(&state->mail.has_work))
+	if (spins && spin(state, seen))
 		return;
 	vcpu_step_out(state->vcpu);
 	if (!atomic_load(&state->mail.has_work))

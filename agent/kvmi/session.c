@@ -23,6 +23,7 @@ static struct {
 
 void kvmi_session_init(void)
 {
+	kvmi_serve_init();
 	for (unsigned i = 0; i < SCRY_AGENT_VCPUS; i++) {
 		kvmi_states[i].vcpu = &vcpus[i];
 		kvmi_mailbox_init(&kvmi_states[i].mail);
@@ -292,6 +293,14 @@ static int to_vcpu(const struct kvmi_header *h, const uint8_t *payload)
 static bool is_reply(uint16_t id)
 {
 	return id == (kvmi_options.generation == KVMI_V12 ? KVMI_V12_VCPU_EVENT : KVMI_V7_EVENT_REPLY);
+}
+
+bool kvmi_session_is_to_vcpu(const struct kvmi_header *h)
+{
+	int command = kvmi_command_of(kvmi_options.generation, h->id);
+
+	return is_reply(h->id) ||
+	       (command != KVMI_NONE && kvmi_is_vcpus((enum kvmi_command)command));
 }
 
 int kvmi_session_message(const struct kvmi_header *h, const uint8_t *payload)

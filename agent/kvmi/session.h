@@ -19,7 +19,10 @@ void kvmi_session_end(void);
 /* Ask it to let go.  False if it does not want to be asked. */
 bool kvmi_session_unhook(void);
 
-/* A message of the tool.  -1 = hang up. */
+/* Is it for a vCPU's thread? */
+bool kvmi_session_is_to_vcpu(const struct kvmi_header *header);
+
+/* A message of the tool; one for a vCPU also by another thread.  -1 = hang up. */
 int kvmi_session_message(const struct kvmi_header *header, const uint8_t *payload);
 
 #endif

@@ -2,6 +2,7 @@
 /*
  * usage: kvmi-raw SOCKET 7|12 GROUP [ARGUMENT]
  * A tool that a QEMU with the probe connects to; prints "ok NAME" or "FAIL NAME: why".
+ * The group `bench` is for the hand: what an event costs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ static const struct {
 	{ "asleep", tests_asleep, true },
 	{ "hold", tests_hold, true },
 	{ "trace", tests_trace, false },
+	{ "bench", tests_bench, false },
 };
 
 /* Each on a connection of its own, so that none has what another has left. */

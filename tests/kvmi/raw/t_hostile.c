@@ -6,7 +6,7 @@
 
 #include "tool.h"
 
-#define ROUNDS   60	/* connections */
+#define ROUNDS   40	/* connections */
 #define MESSAGES 40	/* of each, at most */
 
 /* A small generator of one's own, so that a failure can be had again. */
@@ -141,7 +141,7 @@ static int come_and_go(struct tool *t)
 
 	for (unsigned i = 0; i < t->vcpus; i++)
 		DO(guest_start(t, i, &op, 1, 100000));
-	for (unsigned round = 0; round < 30; round++) {
+	for (unsigned round = 0; round < 20; round++) {
 		for (unsigned i = 0; i < t->vcpus; i++) {
 			EXPECT(t, 0, tool_cr(t, i, 3, true));
 			EXPECT(t, 0, tool_control(t, i, KVMI_EVENT_CR, true));
