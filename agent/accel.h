@@ -13,11 +13,15 @@
  */
 struct accel {
 	const char *name;
+	bool one_view;		/* all vCPUs are in the same */
 
 	/* From qemu_plugin_install(), for `most` vCPUs at most.  0, or refuse(). */
 	int (*init)(uint64_t plugin_id, unsigned most);
 	/* Every capability is supported, without a reason, before. */
 	void (*caps)(struct scry_agent_caps *caps);
+
+	/* With QEMU's big lock: QEMU has stopped its clocks (true) or let them go on; the vCPU's, too. */
+	void (*clocks)(bool stop);
 
 	/*
 	 * The rest but the last three is about a vCPU that is stopped or waits in an event,
@@ -33,9 +37,9 @@ struct accel {
 	void (*step_out)(struct vcpu *vcpu);
 	bool (*step_in)(struct vcpu *vcpu);
 
-	/* Stepped out.  What is put has been checked. */
+	/* Stepped out.  What is put has been checked; -1 if it is refused all the same. */
 	void (*regs_get)(struct vcpu *vcpu, struct scry_regs *regs);
-	void (*regs_put)(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask);
+	int (*regs_put)(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask);
 	/*
 	 * General registers and rip, whether stepped out or not; false = the processor
 	 * would refuse it.  NULL: there is no shorter way than the above.
@@ -47,7 +51,7 @@ struct accel {
 	/* The XSAVE area, in standard format, of at most `size` bytes. */
 	uint64_t (*xcr0)(struct vcpu *vcpu);
 	void (*xsave_get)(struct vcpu *vcpu, void *area, uint32_t size);
-	void (*xsave_put)(struct vcpu *vcpu, const void *area, uint32_t size);
+	int (*xsave_put)(struct vcpu *vcpu, const void *area, uint32_t size);
 
 	/* Does it wait for its start-up message? */
 	bool (*waits_for_start)(struct vcpu *vcpu);
@@ -65,7 +69,7 @@ struct accel {
 	const char *(*views_changed)(void);
 };
 
-extern const struct accel accel_tcg;
+extern const struct accel accel_tcg, accel_kvm;
 extern const struct accel *accel;	/* that QEMU runs with */
 
 /* Set it.  0, or refuse(). */

@@ -21,10 +21,10 @@
 #define MOST_VCPUS 64	/* that the agent takes */
 
 enum { KEY_NAME = KEY_FIRST_OWN, KEY_QEMU, KEY_KERNEL, KEY_INITRD, KEY_APPEND, KEY_DISK, KEY_SMP,
-       KEY_DRY_RUN };
+       KEY_ACCEL, KEY_DRY_RUN };
 
 struct request {
-	const char *name, *qemu, *kernel, *initrd, *append, *disk, *memory, *smp;
+	const char *name, *qemu, *kernel, *initrd, *append, *disk, *memory, *smp, *accel;
 	bool dry_run;
 	char **words;		/* the user's own, behind "--" */
 	size_t word_count;
@@ -35,7 +35,7 @@ static void take_option(struct request *r, int key)
 	const char **const where[] = {
 		[KEY_NAME] = &r->name,	   [KEY_QEMU] = &r->qemu,     [KEY_KERNEL] = &r->kernel,
 		[KEY_INITRD] = &r->initrd, [KEY_APPEND] = &r->append, [KEY_DISK] = &r->disk,
-		[KEY_SMP] = &r->smp,
+		[KEY_SMP] = &r->smp,	   [KEY_ACCEL] = &r->accel,
 	};
 
 	if (key == KEY_DRY_RUN)
@@ -88,6 +88,9 @@ static void check_machine(struct args *args, const struct request *r)
 		usage_error(args, "'%s' is no size of RAM: use forms like 256, 512M, 2G", r->memory);
 	if (r->smp && (!parse_u64(r->smp, &vcpus) || !vcpus || vcpus > MOST_VCPUS))
 		usage_error(args, "'%s' is no number of vCPUs: use 1 to %d", r->smp, MOST_VCPUS);
+	if (r->accel && !qemu_accel_known(r->accel))
+		usage_error(args, "'%s' is no accelerator that scry can look into: use tcg or kvm",
+			    r->accel);
 	if (r->qemu && !r->qemu[0])
 		usage_error(args, "--qemu names no binary");
 	check_file(args, "kernel", r->kernel);
@@ -183,7 +186,7 @@ static void add_agent(struct words *w, const struct request *r, const struct qem
 	words_addf(w, "%s%s%s", path, r->name ? ",name=" : "", r->name ? r->name : "");
 	free(path);
 	if (!qemu->own_accel)
-		add_pair(w, "-accel", "tcg");
+		add_pair(w, "-accel", r->accel ? r->accel : "tcg");
 	if ((r->kernel || r->disk) && !qemu->own_display)
 		words_add(w, "-nographic");
 	if (qemu->own_backend)
@@ -200,8 +203,10 @@ static int refuse(const struct request *r, const struct qemu_args *qemu)
 	int ret;
 
 	if (qemu->accel[0])
-		return fail("accelerator '%s' cannot be looked into yet: leave it out, or use "
-			    "-accel tcg", qemu->accel);
+		return fail("accelerator '%s' cannot be looked into: use -accel tcg or -accel kvm",
+			    qemu->accel);
+	if (r->accel && qemu->own_accel)
+		return fail("the accelerator is given twice: leave out --accel, or QEMU's own");
 	if (qemu->own_agent)
 		return fail("these arguments load scry's agent already: run QEMU as it is, or "
 			    "leave its -plugin to scry");
@@ -298,6 +303,7 @@ const struct command cmd_run = {
 		{ KEY_DISK, "disk", "FILE", "a disk: qcow2 if it is named so, else raw" },
 		{ 'm', "memory", "SIZE", "RAM as QEMU's -m (default: 128M)" },
 		{ KEY_SMP, "smp", "N", "number of vCPUs" },
+		{ KEY_ACCEL, "accel", "ACCEL", "tcg (default) or kvm; see scry-agent(7) on what KVM lacks" },
 		{ KEY_DRY_RUN, "dry-run", NULL, "only print the command line" },
 		{ 0 },
 	},

@@ -108,13 +108,6 @@ void doctor_ptrace(struct findings *f)
 			"agent, which is slower ('scry run' shares it)", scope);
 }
 
-void doctor_kvm(struct findings *f)
-{
-	if (!access("/dev/kvm", R_OK | W_OK))
-		finding(f, FINDING_NOTE, "KVM", NULL, "VMs under KVM cannot be looked into yet: "
-			"'scry run' uses TCG");
-}
-
 struct vm_names {
 	unsigned count;
 	char text[160];

@@ -77,11 +77,23 @@ static void take_m(struct qemu_args *args, const char *value)
 		args->ram = DEFAULT_RAM;
 }
 
-/* "tcg", or a list "kvm:tcg" of what to try in turn. */
+/* "tcg", "kvm", or a list "kvm:tcg" of what to try in turn. */
+bool qemu_accel_known(const char *accel)
+{
+	while (!strncmp(accel, "tcg", 3) || !strncmp(accel, "kvm", 3)) {
+		if (!accel[3])
+			return true;
+		if (accel[3] != ':')
+			return false;
+		accel += 4;
+	}
+	return false;
+}
+
 static void take_accel(struct qemu_args *args, const char *accel)
 {
 	args->own_accel = true;
-	if (strcmp(accel, "tcg") && !args->accel[0])
+	if (!qemu_accel_known(accel) && !args->accel[0])
 		snprintf(args->accel, sizeof(args->accel), "%s", accel);
 }
 

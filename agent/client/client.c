@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/accel.h"
 #include "agent/event/arm.h"
 #include "agent/event/breakpoint.h"
 #include "agent/kvmi/link.h"
@@ -164,6 +165,7 @@ void client_clocks(bool stop)
 			qemu.cpu_disable_ticks();
 		else
 			qemu.cpu_enable_ticks();
+		accel->clocks(stop);
 	}
 	client.clocks_stopped = stop;
 	qemu.bql_unlock();

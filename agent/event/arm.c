@@ -23,6 +23,11 @@ void arm_init(uint64_t id)
 	plugin_id = id;
 }
 
+bool arm_any(void)
+{
+	return armed || breakpoint_any();
+}
+
 const struct filters *arm_filters(void)
 {
 	return armed;

@@ -26,6 +26,9 @@ void arm_again(struct qemu_cpu *cpu, bool anew);
 /* Under TCG: have instructions watched, and vCPUs step, as the filters have it. */
 void arm_sites(struct qemu_cpu *cpu, const struct filters *filters);
 
+/* Is anything to be told of? */
+bool arm_any(void);
+
 /* The filters in force: for the service thread, and for vCPUs in a block. */
 const struct filters *arm_filters(void);
 

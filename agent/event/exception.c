@@ -14,9 +14,14 @@ bool exception_is_interrupt(const struct scry_exception *exception)
 	return exception->vector >= 32 && exception->vector < 256;
 }
 
+bool exception_with_error(unsigned vector)
+{
+	return vector < 32 && WITH_ERROR >> vector & 1;
+}
+
 bool exception_has_error(const struct qemu_cpu *cpu, unsigned vector)
 {
-	return cpu_hflags(cpu) & HF_PE && vector < 32 && WITH_ERROR >> vector & 1;
+	return cpu_hflags(cpu) & HF_PE && exception_with_error(vector);
 }
 
 uint32_t exception_prepare(struct vcpu *vcpu)

@@ -12,6 +12,9 @@ bool exception_valid(const struct scry_exception *exception);
 /* No exception, but the vector of an interrupt? */
 bool exception_is_interrupt(const struct scry_exception *exception);
 
+/* Does an error code go with it, outside real mode? */
+bool exception_with_error(unsigned vector);
+
 /* Does an error code go with it, in the mode the vCPU is in? (Intel SDM volume 3, 6.15) */
 bool exception_has_error(const struct qemu_cpu *cpu, unsigned vector);
 

@@ -84,16 +84,15 @@ static bool match_cpuid(const struct scry_subscription *sub, uint32_t leaf, uint
 	       (!sub->cpuid.use_subleaf || sub->cpuid.subleaf == subleaf);
 }
 
-static bool match_direction(uint32_t wanted, struct site site)
+static bool match_direction(uint32_t wanted, uint32_t access)
 {
-	return !wanted || wanted & site.access;
+	return !wanted || wanted & access;
 }
 
-static bool match_io(const struct scry_subscription *sub, struct qemu_cpu *cpu, struct site site)
+static bool match_port(const struct scry_subscription *sub, uint32_t access, uint32_t port,
+		       uint32_t size)
 {
-	uint32_t port = value_port(cpu, site), size = value_port_size(cpu, site);
-
-	return match_direction(sub->io.access, site) &&
+	return match_direction(sub->io.access, access) &&
 	       (!sub->io.use_range || (port <= sub->io.last && port + size > sub->io.first));
 }
 
@@ -115,10 +114,11 @@ static bool match(const struct scry_subscription *sub, struct qemu_cpu *cpu, str
 	case SCRY_EVENT_MSR_WRITE:
 		return match_msr(sub, (uint32_t)gpr[SCRY_REG_RCX]);
 	case SCRY_EVENT_DESCRIPTOR:
-		return match_direction(sub->desc.access, site) &&
+		return match_direction(sub->desc.access, site.access) &&
 		       (!sub->desc.tables || sub->desc.tables >> site.number & 1);
 	case SCRY_EVENT_IO:
-		return match_io(sub, cpu, site);
+		return match_port(sub, site.access, value_port(cpu, site),
+				  value_port_size(cpu, site));
 	default:
 		return true;
 	}
@@ -229,6 +229,38 @@ bool filter_match_shutdown(const struct filters *filters, unsigned vcpu,
 
 	while ((sub = next_of(filters, vcpu, SCRY_EVENT_SHUTDOWN, &i)))
 		if (!sub->shutdown.types || sub->shutdown.types >> type & 1)
+			return true;
+	return false;
+}
+
+bool filter_match_msr(const struct filters *filters, unsigned vcpu, enum scry_event_kind kind,
+		      uint32_t index)
+{
+	const struct scry_subscription *sub;
+	unsigned i = 0;
+
+	while ((sub = next_of(filters, vcpu, kind, &i)))
+		if (match_msr(sub, index))
+			return true;
+	return false;
+}
+
+bool filter_names_msr(const struct filters *filters, enum scry_event_kind kind, uint32_t index)
+{
+	for (unsigned i = 0; i < filters->count; i++)
+		if (filters->entry[i].sub.kind == kind && match_msr(&filters->entry[i].sub, index))
+			return true;
+	return false;
+}
+
+bool filter_match_port(const struct filters *filters, unsigned vcpu, uint32_t access,
+		       uint32_t port, uint32_t size)
+{
+	const struct scry_subscription *sub;
+	unsigned i = 0;
+
+	while ((sub = next_of(filters, vcpu, SCRY_EVENT_IO, &i)))
+		if (match_port(sub, access, port, size))
 			return true;
 	return false;
 }

@@ -49,6 +49,17 @@ bool filter_match_memory(const struct filters *filters, unsigned vcpu, unsigned 
 bool filter_match_shutdown(const struct filters *filters, unsigned vcpu,
 			   enum scry_shutdown_type type);
 
+/* Is there one for this access to an MSR, of kind MSR_READ or MSR_WRITE? */
+bool filter_match_msr(const struct filters *filters, unsigned vcpu, enum scry_event_kind kind,
+		      uint32_t index);
+
+/* The same for any vCPU. */
+bool filter_names_msr(const struct filters *filters, enum scry_event_kind kind, uint32_t index);
+
+/* Is there one for this access to ports from the first on, as many as it has bytes? */
+bool filter_match_port(const struct filters *filters, unsigned vcpu, uint32_t access,
+		       uint32_t port, uint32_t size);
+
 /* Is there one of this kind, which says no more? */
 bool filter_match_kind(const struct filters *filters, unsigned vcpu, enum scry_event_kind kind);
 

@@ -26,7 +26,7 @@ bool view_exists(unsigned view)
 	return view < SCRY_VIEWS && views[view].used;
 }
 
-static void point(struct vcpu *vcpu, unsigned view)
+void view_point(struct vcpu *vcpu, unsigned view)
 {
 	vcpu->view = view;
 	vcpu->slat = views[view].slat.root ? &views[view].slat : NULL;
@@ -34,7 +34,7 @@ static void point(struct vcpu *vcpu, unsigned view)
 
 void view_enter(struct vcpu *vcpu, unsigned view)
 {
-	point(vcpu, view);
+	view_point(vcpu, view);
 	qemu.tlb_flush(vcpu->cpu);
 }
 
@@ -72,6 +72,16 @@ static void destroy(unsigned view)
 	}
 }
 
+static void switch_to(uint64_t vcpu, unsigned view)
+{
+	for (unsigned i = 0; i < vcpu_count; i++) {
+		if (i != vcpu && !accel->one_view)
+			continue;
+		vcpus[i].view = view;
+		vcpus[i].over.on = false;
+	}
+}
+
 static void apply(struct change *c, const struct scry_agent_view *r)
 {
 	struct slat *slat = &views[r->view].slat;
@@ -91,8 +101,7 @@ static void apply(struct change *c, const struct scry_agent_view *r)
 		done = slat_remap(slat, r->gfn, r->argument << 12);
 		break;
 	case SCRY_AGENT_VIEW_SWITCH:
-		vcpus[r->argument].view = r->view;
-		vcpus[r->argument].over.on = false;
+		switch_to(r->argument, r->view);
 		break;
 	}
 	if (done < 0)
@@ -104,7 +113,7 @@ static void apply(struct change *c, const struct scry_agent_view *r)
 static const char *point_all(void)
 {
 	for (unsigned i = 0; i < vcpu_count; i++)
-		point(&vcpus[i], vcpus[i].view);
+		view_point(&vcpus[i], vcpus[i].view);
 	return accel->views_changed();
 }
 

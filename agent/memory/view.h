@@ -12,6 +12,9 @@ struct vcpu;
 /* Is there such a view? */
 bool view_exists(unsigned view);
 
+/* No more than that: it is in this view. */
+void view_point(struct vcpu *vcpu, unsigned view);
+
 /* In the vCPU's own thread, outside translated code or about to leave it. */
 void view_enter(struct vcpu *vcpu, unsigned view);
 

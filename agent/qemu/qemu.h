@@ -44,6 +44,8 @@ struct qemu_version {
 	X(void, qemu_wait_io_event_common, (struct qemu_cpu *)) \
 	X(void, cpu_exec_start, (struct qemu_cpu *)) \
 	X(void, cpu_exec_end, (struct qemu_cpu *)) \
+	X(void, start_exclusive, (void)) \
+	X(void, end_exclusive, (void)) \
 	X(void, cpu_exit, (struct qemu_cpu *)) \
 	X(bool, cpu_restore_state, (struct qemu_cpu *, uintptr_t host_pc, bool will_exit)) \
 	X(void, cpu_single_step, (struct qemu_cpu *, int how)) \

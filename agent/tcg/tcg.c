@@ -42,6 +42,11 @@ static void caps(struct scry_agent_caps *caps)
 	(void)caps;	/* all of them */
 }
 
+static void clocks(bool stop)
+{
+	(void)stop;	/* QEMU's own are all there are */
+}
+
 static void settle(struct vcpu *vcpu)
 {
 	(void)vcpu;	/* QEMU's own are the vCPU's */
@@ -77,13 +82,14 @@ static void get(struct vcpu *vcpu, struct scry_regs *regs)
 	regs_get(vcpu->cpu, regs);
 }
 
-static void put(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask)
+static int put(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask)
 {
 	struct qemu_cpu *cpu = vcpu->cpu;
 
 	regs_put(cpu, regs, mask);
 	vcpu->rip = cpu_get64(cpu, cpu_layout.eip);
 	vcpu->cs_base = cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base);
+	return 0;
 }
 
 static bool put_simple(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask)
@@ -118,11 +124,12 @@ static void get_xsave(struct vcpu *vcpu, void *area, uint32_t size)
 	qemu.x86_cpu_xsave_all_areas(vcpu->cpu, area, size);
 }
 
-static void put_xsave(struct vcpu *vcpu, const void *area, uint32_t size)
+static int put_xsave(struct vcpu *vcpu, const void *area, uint32_t size)
 {
 	qemu.x86_cpu_xrstor_all_areas(vcpu->cpu, area, size);
 	qemu.update_fp_status(cpu_env(vcpu->cpu));
 	qemu.update_mxcsr_status(cpu_env(vcpu->cpu));
+	return 0;
 }
 
 /* No HLT can have halted it there. */
@@ -149,6 +156,7 @@ const struct accel accel_tcg = {
 	.name = "TCG",
 	.init = init,
 	.caps = caps,
+	.clocks = clocks,
 	.settle = settle,
 	.step_out = step_out,
 	.step_in = step_in,

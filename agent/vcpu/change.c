@@ -19,7 +19,10 @@ static int change_any(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t 
 	status = regs_check(vcpu->cpu, &now, &wanted, mask, text, size);
 	if (status)
 		return status;
-	accel->regs_put(vcpu, &wanted, mask);
+	if (accel->regs_put(vcpu, &wanted, mask) < 0) {
+		snprintf(text, size, "the hypervisor refuses these values");
+		return SCRY_E_REFUSED;
+	}
 	if (mask & SCRY_REG_BIT(SCRY_REG_RIP))
 		vcpu->jumps = true;
 	return 0;

@@ -145,6 +145,8 @@ int xsave_put(struct vcpu *vcpu, const uint8_t *area, uint64_t len, char *text, 
 	}
 	header.xstate_bv = used;
 	memcpy(all + LEGACY_SIZE, &header, sizeof(header));
-	accel->xsave_put(vcpu, all, sizeof(all));
-	return 0;
+	if (accel->xsave_put(vcpu, all, sizeof(all)) == 0)
+		return 0;
+	snprintf(text, size, "the hypervisor refuses this XSAVE area");
+	return SCRY_E_REFUSED;
 }

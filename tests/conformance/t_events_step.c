@@ -150,7 +150,8 @@ const struct test tests_step[] = {
 	{ "event-step", every_instruction, STEP },
 	{ "event-step-range", until_left, STEP },
 	{ "event-step-count", every_nth, STEP },
-	{ "event-step-no-interrupts", interrupts_blocked, STEP },
+	{ "event-step-no-interrupts", interrupts_blocked,
+	  { SCRY_CAP_EVENT_STEP, SCRY_CAP_EVENT_INTERRUPT } },
 	{ "event-step-steered", steered, STEP },
 	{ 0 }
 };

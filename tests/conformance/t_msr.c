@@ -20,7 +20,7 @@ static const struct {
 	uint64_t value;
 } plain[] = {
 	{ MSR_SYSENTER_CS, 0x8 },
-	{ MSR_SYSENTER_ESP, 0xffff800000001234 },
+	{ MSR_SYSENTER_ESP, 0x80001234 },	/* KVM keeps 32 bits of it on AMD's */
 	{ MSR_PAT, 0x0007040600070405 },
 	{ MSR_STAR, 0x0023001000000000 },
 	{ MSR_LSTAR, 0xffffffff81800000 },

@@ -2,6 +2,7 @@
 /* A fresh world for each test. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,6 +22,13 @@ int skip(struct ctx *c, const char *what)
 {
 	snprintf(c->why, sizeof(c->why), "%s", what);
 	return 1;
+}
+
+int wait_ms(void)
+{
+	const char *seconds = getenv("SCRY_TEST_PATIENCE");
+
+	return (seconds ? atoi(seconds) : 20) * 1000;
 }
 
 uint64_t now_ms(void)
@@ -57,7 +65,9 @@ static int wait_probe(struct ctx *c)
 
 int world_open(struct ctx *c)
 {
-	OK(c, scry_open(&c->vm, c->uri, NULL));
+	const struct scry_open_opts opts = { .sz = sizeof(opts), .timeout_ms = WAIT_MS };
+
+	OK(c, scry_open(&c->vm, c->uri, &opts));
 	return wait_probe(c);
 }
 

@@ -14,7 +14,7 @@ lab_programs() {
 	for file in "$@"; do
 		cp -L "$file" "$tree/usr/bin/"
 		ldd "$file" 2>/dev/null | grep -o '/[^ ]*'
-	done | sort -u | xargs cp -Lu --parents -t "$tree"
+	done | grep -v "^$SCRY_BUILD" | sort -u | xargs cp -Lu --parents -t "$tree"
 }
 
 # lab_make INITRAMFS: everything that is used in L1.  QEMU must lie in /usr/bin
@@ -27,11 +27,12 @@ lab_make() {
 	lab_programs "$tree" "$(command -v qemu-system-x86_64)" "$SCRY_BUILD"/tool/scry \
 		"$SCRY_BUILD"/tests/{conformance/scry-conformance,chaos/scry-chaos}
 	cp "$SCRY_AGENT" "$tree/"
+	cp -L "$SCRY_BUILD/lib/libscry.so.0" "$tree/lib/x86_64-linux-gnu/"
 	lab_programs "$tree" "$SCRY_AGENT"
 	cp /usr/share/qemu/{pvh.bin,linuxboot_dma.bin,kvmvapic.bin} "$tree/usr/share/qemu/"
 	cp /usr/share/seabios/bios-256k.bin "$tree/usr/share/seabios/"
-	find "$modules" -name irqbypass.ko -o -name kvm.ko -o -name kvm-amd.ko |
-		xargs cp -t "$tree/modules"
+	find "$modules" \( -name irqbypass.ko -o -name kvm.ko -o -name kvm-amd.ko \) \
+		-exec cp -t "$tree/modules" {} +
 	cp "$SCRY_BUILD/tests/guest/probe/probe" "$kernel" "$SCRY_INITRD" "$tree/"
 	mv "$tree/${kernel##*/}" "$tree/vmlinuz"
 	mv "$tree/${SCRY_INITRD##*/}" "$tree/initrd.gz"
@@ -43,11 +44,13 @@ lab_make() {
 # lab_run INITRAMFS SCRIPT [WORD...]: boot L1 and have it run a script of this
 # folder; what that prints is printed.
 lab_run() {
-	local initramfs=$1 script=$2
+	local initramfs=$1 script=$2 words
 	shift 2
-	timeout 600 qemu-system-x86_64 -accel tcg,tb-size=512 -m 2048 -smp 1 -cpu EPYC,-monitor \
-		-nodefaults -display none -serial stdio -no-reboot -kernel "$kernel" \
-		-initrd "$initramfs" -append \
-		"console=ttyS0 panic=-1 quiet mitigations=off l1.script=$script l1.words=${*// /,}" \
-		</dev/null 2>&1 | tr -d '\r'
+	words=$*
+	# shellcheck disable=SC2046 # words
+	timeout 1400 $(qemu_command 10.0) -accel tcg,tb-size=512 -m 2048 -smp 2 \
+		-cpu EPYC,-monitor -nodefaults -display none -serial stdio -no-reboot \
+		-kernel "$kernel" -initrd "$initramfs" -append "console=ttyS0 panic=-1 quiet \
+mitigations=off no_timer_check l1.script=$script l1.words=${words// /,}" \
+		</dev/null 2>&1 | sed -u 's|\r$||'
 }

@@ -57,10 +57,12 @@ static void test_accel(void **state)
 	assert_false(parse("-m 256").own_accel);
 	assert_true(parse("-accel tcg,thread=multi").own_accel);
 	assert_string_equal(parse("-accel tcg,thread=multi").accel, "");
-	assert_string_equal(parse("-accel kvm").accel, "kvm");
+	assert_string_equal(parse("-accel kvm").accel, "");
 	assert_string_equal(parse("-accel accel=hvf").accel, "hvf");
-	assert_string_equal(parse("-enable-kvm").accel, "kvm");
-	assert_string_equal(parse("-machine q35,accel=kvm:tcg").accel, "kvm:tcg");
+	assert_string_equal(parse("-enable-kvm").accel, "");
+	assert_true(parse("-enable-kvm").own_accel);
+	assert_string_equal(parse("-machine q35,accel=kvm:tcg").accel, "");
+	assert_string_equal(parse("-machine q35,accel=kvm:hvf").accel, "kvm:hvf");
 	assert_string_equal(parse("-M accel=tcg").accel, "");
 	assert_true(parse("-M accel=tcg").own_accel);
 	assert_string_equal(parse("-append -enable").accel, "");

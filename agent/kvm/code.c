@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <Zydis/Zydis.h>
+
+#include "kvm.h"
+
+#define PAGE 4096u
+
+/* KVM walks the guest's page tables; QEMU would for it first take the registers away. */
+bool kvm_physical(struct kvcpu *k, uint64_t gva, uint64_t *gpa)
+{
+	struct kvm_translation t = { .linear_address = gva };
+
+	if (kvm_ioctl(k->fd, KVM_TRANSLATE, &t) < 0 || !t.valid)
+		return false;
+	*gpa = t.physical_address;
+	return true;
+}
+
+bool kvm_virtual(struct kvcpu *k, uint64_t gva, void *data, unsigned len, bool write)
+{
+	for (char *at = data; len;) {
+		unsigned part = PAGE - gva % PAGE < len ? PAGE - (unsigned)(gva % PAGE) : len;
+		uint64_t gpa;
+
+		if (!kvm_physical(k, gva, &gpa) ||
+		    qemu.address_space_rw(qemu.address_space_memory, gpa, 0, at, part, write))
+			return false;
+		gva += part;
+		at += part;
+		len -= part;
+	}
+	return true;
+}
+
+/* As many as there are before what cannot be read. */
+unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes)
+{
+	unsigned len = ZYDIS_MAX_INSTRUCTION_LENGTH, in_page = PAGE - (unsigned)(gva % PAGE);
+
+	if (kvm_virtual(k, gva, bytes, len, false))
+		return len;
+	len = in_page < len ? in_page : len;
+	return kvm_virtual(k, gva, bytes, len, false) ? len : 0;
+}
+
+static ZydisMachineMode mode_of(const struct kvm_sregs *s, ZydisStackWidth *stack)
+{
+	if (s->cs.l && s->efer & 1 << 10) {
+		*stack = ZYDIS_STACK_WIDTH_64;
+		return ZYDIS_MACHINE_MODE_LONG_64;
+	}
+	*stack = s->cs.db ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16;
+	return s->cs.db ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LEGACY_16;
+}
+
+bool kvm_insn(struct kvcpu *k, struct kvm_insn *insn)
+{
+	uint8_t bytes[ZYDIS_MAX_INSTRUCTION_LENGTH];
+	ZydisDecodedInstruction decoded;
+	ZydisStackWidth stack;
+	ZydisMachineMode mode;
+	ZydisDecoder decoder;
+	struct kvm_sregs s;
+	struct kvm_regs r;
+	unsigned len;
+
+	*insn = (struct kvm_insn){ 0 };
+	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
+	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
+	mode = mode_of(&s, &stack);
+	insn->address = mode == ZYDIS_MACHINE_MODE_LONG_64 ? r.rip : (uint32_t)(s.cs.base + r.rip);
+	len = kvm_code(k, insn->address, bytes);
+	if (!len || !ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) ||
+	    !ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, len, &decoded)))
+		return false;
+	insn->len = decoded.length;
+	insn->rep = decoded.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPNE);
+	insn->string = decoded.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+	insn->locked = decoded.attributes & ZYDIS_ATTRIB_HAS_LOCK ||
+		       (decoded.mnemonic == ZYDIS_MNEMONIC_XCHG && decoded.raw.modrm.mod != 3);
+	return true;
+}

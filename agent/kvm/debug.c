@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/event/arm.h"
+#include "agent/event/exception.h"
+#include "kvm.h"
+
+#define VECTOR_DB 1
+#define VECTOR_BP 3
+
+#define DR6_BREAKPOINTS 15u
+#define DR6_STEP        0x4000u
+
+static void arm_one(struct vcpu *vcpu, struct kvcpu *k, const struct filters *filters)
+{
+	struct kvm_guest_debug debug = { 0 };
+	bool blocks, steps = filters && filter_steps(filters, vcpu->index, &blocks);
+
+	if (filters && filter_match_kind(filters, vcpu->index, SCRY_EVENT_INT3))
+		debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP;
+	if (!vcpu->steps)
+		vcpu->stepped = 0;
+	vcpu->steps = steps;
+	k->idt = 0;
+	if (!k->stepping && memcmp(&debug, &k->debug, sizeof(debug)) == 0)
+		return;
+	k->stepping = false;
+	k->debug = debug;
+	kvm_ioctl(k->fd, KVM_SET_GUEST_DEBUG, &k->debug);
+}
+
+void kvm_debug_arm(const struct filters *filters)
+{
+	for (unsigned i = 0; i < vcpu_count; i++)
+		arm_one(&vcpus[i], kvm_of(&vcpus[i]), filters);
+}
+
+static enum kvm_outcome int3(struct vcpu *vcpu, struct kvcpu *k)
+{
+	const struct scry_exception breakpoint = { .vector = VECTOR_BP };
+	struct scry_event event;
+	struct kvm_insn insn;
+	bool goes_on = true;
+
+	if (!kvm_passes(k) && arm_filters() &&
+	    filter_match_kind(arm_filters(), vcpu->index, SCRY_EVENT_INT3)) {
+		kvm_describe(vcpu, &event);
+		event.kind = SCRY_EVENT_INT3;
+		kvm_insn(k, &insn);
+		event.insn_len = insn.len;
+		k->next_rip = event.rip + insn.len;
+		goes_on = kvm_ask(vcpu, k, &event);
+	}
+	if (goes_on)
+		kvm_queue_exception(k, &breakpoint, false);
+	return KVM_AGAIN;
+}
+
+void kvm_guests_debug(struct kvcpu *k, uint64_t dr6)
+{
+	const struct scry_exception debug = { .vector = VECTOR_DB };
+	struct kvm_debugregs regs;
+
+	kvm_ioctl(k->fd, KVM_GET_DEBUGREGS, &regs);
+	regs.dr6 = (regs.dr6 & ~(uint64_t)DR6_BREAKPOINTS) | dr6;
+	kvm_ioctl(k->fd, KVM_SET_DEBUGREGS, &regs);
+	kvm_queue_exception(k, &debug, false);
+}
+
+enum kvm_outcome kvm_debug_exit(struct vcpu *vcpu, struct kvcpu *k)
+{
+	uint64_t dr6 = k->run->debug.arch.dr6;
+
+	if (k->run->debug.arch.exception == VECTOR_BP)
+		return int3(vcpu, k);
+	if (vcpu->steps && dr6 & (DR6_BREAKPOINTS | DR6_STEP))
+		return kvm_stepped(vcpu, k);
+	kvm_guests_debug(k, dr6 & (DR6_BREAKPOINTS | DR6_STEP));	/* KVM leaves it to us */
+	return KVM_AGAIN;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "agent/qemu/image.h"
+#include "agent/refuse.h"
+#include "kvm.h"
+#include "ram.h"
+
+#define RUN_SIZE 8192	/* struct kvm_run, and a page with the data of ports */
+
+struct kvm_vm kvm = { .fd = -1 };
+
+static int (*original)(int fd, unsigned long request, ...);
+
+int kvm_ioctl(int fd, unsigned long request, void *argument)
+{
+	return original(fd, request, argument);
+}
+
+/* dlsym() gives the address of the calling thread's. */
+static struct qemu_cpu *current(void)
+{
+	static __thread struct qemu_cpu **mine;
+
+	if (!mine)
+		mine = dlsym(RTLD_DEFAULT, "current_cpu");
+	return mine ? *mine : NULL;
+}
+
+/* Whose every ioctl() fails. */
+static struct kvcpu nobody = { .fd = -1 };
+
+struct kvcpu *kvm_of(const struct vcpu *vcpu)
+{
+	unsigned count = __atomic_load_n(&kvm.vcpus, __ATOMIC_ACQUIRE);
+
+	for (unsigned i = 0; i < count; i++)
+		if (kvm.vcpu[i].cpu == vcpu->cpu)
+			return &kvm.vcpu[i];
+	return &nobody;
+}
+
+/* In its new thread, with QEMU's big lock held. */
+static void vcpu_created(int fd)
+{
+	void *run;
+
+	if (kvm.vcpus == SCRY_AGENT_VCPUS)
+		return;
+	run = mmap(NULL, RUN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (run == MAP_FAILED)
+		return;
+	kvm.vcpu[kvm.vcpus] = (struct kvcpu){ .cpu = current(), .fd = fd, .run = run };
+	__atomic_store_n(&kvm.vcpus, kvm.vcpus + 1, __ATOMIC_RELEASE);
+}
+
+static void heard(int fd, unsigned long request, void *argument, int answer)
+{
+	const struct kvm_enable_cap *cap = argument;
+
+	switch (request) {
+	case KVM_CREATE_VCPU:
+		kvm.fd = fd;
+		vcpu_created(answer);
+		break;
+	case KVM_ENABLE_CAP:
+		if (cap->cap == KVM_CAP_X86_USER_SPACE_MSR)
+			kvm.msr_exits = cap->args[0];
+		break;
+	case KVM_X86_SET_MSR_FILTER:
+		kvm.msr_filter = *(const struct kvm_msr_filter *)argument;
+		break;
+	}
+}
+
+/* The vCPU of this thread, once the agent knows it. */
+static struct vcpu *own_vcpu(struct kvcpu **k)
+{
+	static __thread struct vcpu *mine;
+	static __thread struct kvcpu *own;
+
+	if (!mine && current())
+		mine = vcpu_of(current());
+	if (mine && (!own || own->fd < 0))
+		own = kvm_of(mine);
+	*k = own;
+	return mine;
+}
+
+static int set_slot(int fd, const struct kvm_userspace_memory_region *slot)
+{
+	struct kvm_userspace_memory_region ours = *slot;
+
+	return ram_slot(&ours) ? original(fd, KVM_SET_USER_MEMORY_REGION, &ours) : 0;
+}
+
+static int hook(int fd, unsigned long request, void *argument)
+{
+	struct vcpu *vcpu;
+	struct kvcpu *k;
+	int answer;
+
+	if (request == KVM_RUN && (vcpu = own_vcpu(&k)) && k->fd == fd)
+		return kvm_run(vcpu, k);
+	if (request == KVM_SET_USER_MEMORY_REGION)
+		return set_slot(fd, argument);
+	answer = original(fd, request, argument);
+	if (answer >= 0)
+		heard(fd, request, argument, answer);
+	return answer;
+}
+
+int kvm_hook_init(void)
+{
+	original = (int (*)(int, unsigned long, ...))dlsym(RTLD_DEFAULT, "ioctl");
+	if (!original)
+		return refuse("there is no ioctl()");
+	return image_replace("ioctl", (void *)original, (void *)hook);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+#include <sys/ioctl.h>
+
+#include "agent/accel.h"
+#include "agent/event/inject.h"
+#include "agent/memory/view.h"
+#include "agent/refuse.h"
+#include "kvm.h"
+#include "ram.h"
+
+static int init(uint64_t plugin_id, unsigned most)
+{
+	(void)plugin_id;
+	(void)most;
+	if (kvm_dirty_init() < 0)
+		return -1;
+	return kvm_hook_init();
+}
+
+static bool has(int cap)
+{
+	return kvm_ioctl(kvm.fd, KVM_CHECK_EXTENSION, (void *)(intptr_t)cap) > 0;
+}
+
+static void lacks(struct scry_agent_caps *caps, enum scry_cap cap, const char *why)
+{
+	caps->cap[cap].supported = 0;
+	snprintf(caps->cap[cap].reason, sizeof(caps->cap[cap].reason), "%s", why);
+}
+
+#define IN_KERNEL \
+	"stock KVM handles it in the kernel, and tells nobody: use -accel tcg, or a KVMI kernel"
+
+/* What KVM keeps to itself. */
+static void caps_of_kernel(struct scry_agent_caps *caps)
+{
+	static const enum scry_cap in_kernel[] = {
+		SCRY_CAP_EVENT_CR_WRITE, SCRY_CAP_EVENT_CR_READ, SCRY_CAP_EVENT_CPUID,
+		SCRY_CAP_EVENT_XSETBV, SCRY_CAP_EVENT_DR_READ, SCRY_CAP_EVENT_DR_WRITE,
+		SCRY_CAP_EVENT_DESCRIPTOR, SCRY_CAP_EVENT_HYPERCALL, SCRY_CAP_EVENT_HLT,
+		SCRY_CAP_EVENT_RDTSC, SCRY_CAP_EVENT_INVLPG, SCRY_CAP_EVENT_SYSCALL,
+		SCRY_CAP_EVENT_INTERRUPT, SCRY_CAP_EVENT_START,
+	};
+
+	for (size_t i = 0; i < sizeof(in_kernel) / sizeof(in_kernel[0]); i++)
+		lacks(caps, in_kernel[i], IN_KERNEL);
+	lacks(caps, SCRY_CAP_PT, "under KVM the packets are the processor's own: use -accel tcg to "
+	      "have them made");
+}
+
+static void note(struct scry_agent_caps *caps, enum scry_cap cap, const char *text)
+{
+	snprintf(caps->cap[cap].reason, sizeof(caps->cap[cap].reason), "%s", text);
+}
+
+static void caps(struct scry_agent_caps *caps)
+{
+	caps_of_kernel(caps);
+	note(caps, SCRY_CAP_VIEWS, "all vCPUs are in one view");
+	note(caps, SCRY_CAP_EVENT_STEP, "interrupts are always held back");
+	note(caps, SCRY_CAP_EVENT_IO, "of ports that QEMU serves, not those that KVM does (PIC, PIT)");
+	if (!has(KVM_CAP_X86_USER_SPACE_MSR) || !has(KVM_CAP_X86_MSR_FILTER)) {
+		lacks(caps, SCRY_CAP_EVENT_MSR_READ, "this kernel's KVM has no MSR filter: 5.10 has");
+		lacks(caps, SCRY_CAP_EVENT_MSR_WRITE, "this kernel's KVM has no MSR filter: 5.10 has");
+	}
+	if (!(kvm_ioctl(kvm.fd, KVM_CHECK_EXTENSION, (void *)KVM_CAP_SET_GUEST_DEBUG2) &
+	      KVM_GUESTDBG_BLOCKIRQ))
+		lacks(caps, SCRY_CAP_EVENT_STEP, "this kernel's KVM cannot step with interrupts "
+		      "blocked: 5.15 can");
+	if (ram_lacks()) {
+		lacks(caps, SCRY_CAP_EVENT_MEMORY, ram_lacks());
+		lacks(caps, SCRY_CAP_VIEWS, ram_lacks());
+	}
+	lacks(caps, SCRY_CAP_EVENT_BREAKPOINT, "not yet under KVM: trap fetches (event-memory), or use "
+	      "-accel tcg");
+	lacks(caps, SCRY_CAP_EVENT_SHUTDOWN, "not yet under KVM: use -accel tcg");
+}
+
+static void step_out(struct vcpu *vcpu)
+{
+	kvm_finish(kvm_of(vcpu));
+}
+
+static bool step_in(struct vcpu *vcpu)
+{
+	struct kvm_regs regs;
+
+	kvm_ioctl(kvm_of(vcpu)->fd, KVM_GET_REGS, &regs);
+	return regs.rip == vcpu->rip;
+}
+
+/* It is taken in front of KVM_RUN. */
+static void inject_next(struct vcpu *vcpu, const struct scry_exception *exception)
+{
+	vcpu->injection = *exception;
+	vcpu->injects = true;
+}
+
+static void filters_changed(struct qemu_cpu *cpu, const struct filters *filters)
+{
+	static const struct filters none;
+	static bool msrs;
+	uint32_t kinds = filters ? filters->kinds : 0;
+	bool wants = kinds & (1u << SCRY_EVENT_MSR_READ | 1u << SCRY_EVENT_MSR_WRITE);
+
+	(void)cpu;
+	if (wants || msrs)
+		kvm_msr_arm(filters ? filters : &none);
+	msrs = wants;
+	kvm_debug_arm(filters);
+}
+
+static void breakpoints_changed(struct qemu_cpu *cpu, bool known)
+{
+	(void)cpu;
+	(void)known;
+}
+
+static void enter(struct vcpu *vcpu, unsigned view)
+{
+	vcpu_step_out(vcpu);
+	qemu.start_exclusive();
+	ram_enter(view);
+	qemu.end_exclusive();
+}
+
+/* One instruction in it, which is stepped. */
+static void step_into(struct vcpu *vcpu, unsigned view)
+{
+	struct kvcpu *k = kvm_of(vcpu);
+
+	vcpu_step_out(vcpu);
+	k->steps_in = true;
+	k->step_view = view;
+}
+
+const struct accel accel_kvm = {
+	.name = "KVM",
+	.one_view = true,
+	.init = init,
+	.caps = caps,
+	.clocks = kvm_clocks,
+	.settle = kvm_settle,
+	.step_out = step_out,
+	.step_in = step_in,
+	.regs_get = kvm_regs_get,
+	.regs_put = kvm_regs_put,
+	.msr_read = kvm_msr_read,
+	.msr_write = kvm_msr_write,
+	.xcr0 = kvm_xcr0,
+	.xsave_get = kvm_xsave_get,
+	.xsave_put = kvm_xsave_put,
+	.waits_for_start = kvm_waits_for_start,
+	.inject = inject_next,
+	.view_enter = enter,
+	.view_step = step_into,
+	.filters_changed = filters_changed,
+	.breakpoints_changed = breakpoints_changed,
+	.views_changed = ram_apply,
+};

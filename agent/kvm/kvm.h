@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_KVM_H
+#define AGENT_KVM_H
+
+#include <linux/kvm.h>
+
+#include "agent/event/filter.h"
+#include "agent/vcpu/vcpu.h"
+
+/*
+ * The agent under stock KVM.  It stands between QEMU and ioctl(): what QEMU tells
+ * KVM it hears, and of each return of KVM_RUN it has the first look, in the
+ * vCPU's thread and without QEMU's big lock.
+ */
+
+#define KVM_HANDLERS 4	/* as many as there are debug registers */
+
+/* What it keeps of one vCPU, in its thread unless no vCPU executes. */
+struct kvcpu {
+	struct qemu_cpu *cpu;
+	int fd;
+	struct kvm_run *run;	/* NULL: not made yet */
+
+	/*
+	 * KVM is in the middle of an instruction (an MSR, a port), which the next
+	 * KVM_RUN finishes.
+	 */
+	bool unfinished;
+	uint64_t next_rip;	/* behind it, once kvm_finish() has been called */
+
+	/* The instruction that is tried again after its event, which is none this time. */
+	bool passes;
+	uint64_t pass_rip, pass_rsp;
+
+	bool steps_in;		/* the next instruction is executed in step_view */
+	unsigned step_view;
+
+	/* Of the instruction at told_rip, so many accesses the client has been told of. */
+	uint64_t told_rip;
+	unsigned told;
+
+	struct kvm_guest_debug debug;	/* as it is in force */
+	uint64_t idt;			/* base of the IDT that handlers[] is of; 0 = none */
+	uint64_t handlers[KVM_HANDLERS];	/* of the exceptions that a step may raise */
+	uint8_t caught[KVM_HANDLERS];	/* their vectors */
+	bool stepping;			/* the guest-debug registers are set for a step */
+	bool raises;			/* this vector comes before the next instruction */
+	uint8_t raised;
+	uint8_t opcode;			/* of the instruction that is stepped */
+};
+
+/* What QEMU has told KVM of. */
+extern struct kvm_vm {
+	int fd;			/* -1: none yet */
+	unsigned vcpus;
+	struct kvcpu vcpu[SCRY_AGENT_VCPUS];
+	struct kvm_msr_filter msr_filter;	/* QEMU's own, without the bitmaps */
+	unsigned long msr_exits;		/* reasons for which QEMU wants MSR exits */
+} kvm;
+
+/* What of KVM_RUN's returns is QEMU's to see. */
+enum kvm_outcome {
+	KVM_TO_QEMU,
+	KVM_AGAIN,		/* nothing: run on */
+};
+
+/* hook.c: get in between.  0, or refuse(). */
+int kvm_hook_init(void);
+/* KVM's own answer: as ioctl(). */
+int kvm_ioctl(int fd, unsigned long request, void *argument);
+/* KVM's side of a vCPU; of one that is not known to KVM one whose every ioctl() fails. */
+struct kvcpu *kvm_of(const struct vcpu *vcpu);
+
+/* run.c: instead of KVM_RUN. */
+int kvm_run(struct vcpu *vcpu, struct kvcpu *k);
+/* Finish what KVM is in the middle of, and put the vCPU back in front of the instruction. */
+void kvm_finish(struct kvcpu *k);
+/*
+ * Ask the client of an event of the instruction at rip.  True: it says to go on
+ * with it as it is; false: its answer has been carried out already.
+ */
+bool kvm_ask(struct vcpu *vcpu, struct kvcpu *k, struct scry_event *event);
+/* Is this instruction to be passed by, after its event?  It is asked for once. */
+bool kvm_passes(struct kvcpu *k);
+/* Raise vcpu->exception at rip. */
+void kvm_raise(struct vcpu *vcpu, struct kvcpu *k);
+/* Fill what each event says of its vCPU, and number it. */
+void kvm_describe(struct vcpu *vcpu, struct scry_event *event);
+
+/* What KVM_RUN has come back for may be an event. */
+enum kvm_outcome kvm_look(struct vcpu *vcpu, struct kvcpu *k);
+
+/* trap.c: an instruction is stepped, and *ret is KVM_RUN's newer answer. */
+/* The next instruction is executed in k->step_view. */
+enum kvm_outcome kvm_step_in_view(struct vcpu *vcpu, struct kvcpu *k, int *ret);
+/* KVM_RUN has failed as of an access to a page that is trapped. */
+enum kvm_outcome kvm_trap(struct vcpu *vcpu, struct kvcpu *k, int *ret);
+
+/* dirty.c: QEMU's note that it holds a vCPU's registers, to be given to KVM before it runs. */
+int kvm_dirty_init(void);
+void kvm_settle(struct vcpu *vcpu);
+
+/* state.c */
+void kvm_regs_get(struct vcpu *vcpu, struct scry_regs *regs);
+int kvm_regs_put(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask);
+int kvm_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value);
+int kvm_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value);
+uint64_t kvm_xcr0(struct vcpu *vcpu);
+void kvm_xsave_get(struct vcpu *vcpu, void *area, uint32_t size);
+int kvm_xsave_put(struct vcpu *vcpu, const void *area, uint32_t size);
+bool kvm_waits_for_start(struct vcpu *vcpu);
+/* Have it take this next, halted or not; outside = it is not of the instruction at rip. */
+void kvm_queue_exception(struct kvcpu *k, const struct scry_exception *exception, bool outside);
+
+/* code.c: what is at a linear address, in the vCPU's address space.  False: not mapped. */
+bool kvm_physical(struct kvcpu *k, uint64_t gva, uint64_t *gpa);
+bool kvm_virtual(struct kvcpu *k, uint64_t gva, void *data, unsigned len, bool write);
+
+/* Up to 15 bytes of code; how many there are. */
+unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes);
+
+/* The instruction at rip. */
+struct kvm_insn {
+	uint64_t address;	/* linear */
+	uint32_t len;		/* 0 = not known */
+	bool string, rep;	/* INS, OUTS; with a prefix */
+	bool locked;		/* reads and writes in one, by LOCK or as XCHG */
+};
+
+/* False, with only the address, where it cannot be read or is none. */
+bool kvm_insn(struct kvcpu *k, struct kvm_insn *insn);
+
+/* clock.c */
+void kvm_clocks(bool stop);
+
+/* msr_exit.c, io_exit.c, debug.c */
+void kvm_msr_arm(const struct filters *filters);
+enum kvm_outcome kvm_msr_exit(struct vcpu *vcpu, struct kvcpu *k);
+enum kvm_outcome kvm_io_exit(struct vcpu *vcpu, struct kvcpu *k);
+void kvm_debug_arm(const struct filters *filters);
+enum kvm_outcome kvm_debug_exit(struct vcpu *vcpu, struct kvcpu *k);
+/* A #DB that is the guest's own, with these bits of DR6. */
+void kvm_guests_debug(struct kvcpu *k, uint64_t dr6);
+
+/* step.c: before KVM_RUN; a step is made, or an exception's handler reached instead. */
+void kvm_step_prepare(struct vcpu *vcpu, struct kvcpu *k);
+/* Undo what kvm_step_prepare() has set up, unless the client has the vCPU step. */
+void kvm_step_end(struct vcpu *vcpu, struct kvcpu *k);
+/* A step that nobody is told of has ended: leave nothing of it to the guest. */
+void kvm_step_over(struct kvcpu *k);
+enum kvm_outcome kvm_stepped(struct vcpu *vcpu, struct kvcpu *k);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/event/arm.h"
+#include "kvm.h"
+
+/* A filter's bitmap has a bit for each MSR: 0 = it exits. */
+#define RANGE_MSRS   0x2000u
+#define RANGE_BYTES  (RANGE_MSRS / 8)
+
+/* MSRs of processors, of AMD's, and of hypervisors. */
+static const uint32_t bases[] = { 0, 0x40000000, 0x4b564d00, 0xc0000000, 0xc0010000 };
+#define BASES (sizeof(bases) / sizeof(bases[0]))
+
+static bool in_range(const struct kvm_msr_filter_range *r, uint32_t index)
+{
+	return r->nmsrs && index >= r->base && index - r->base < r->nmsrs;
+}
+
+/* Does QEMU itself want to know of this access? */
+static bool is_qemus(uint32_t index, uint32_t access)
+{
+	for (int i = 0; i < KVM_MSR_FILTER_MAX_RANGES; i++) {
+		const struct kvm_msr_filter_range *r = &kvm.msr_filter.ranges[i];
+
+		if (r->flags & access && in_range(r, index))
+			return true;
+	}
+	return false;
+}
+
+static bool wanted(const struct filters *filters, uint32_t index, uint32_t *access)
+{
+	*access = 0;
+	if (is_qemus(index, KVM_MSR_FILTER_READ) ||
+	    filter_names_msr(filters, SCRY_EVENT_MSR_READ, index))
+		*access |= KVM_MSR_FILTER_READ;
+	if (is_qemus(index, KVM_MSR_FILTER_WRITE) ||
+	    filter_names_msr(filters, SCRY_EVENT_MSR_WRITE, index))
+		*access |= KVM_MSR_FILTER_WRITE;
+	return *access;
+}
+
+/* One direction of one part of the numbers. */
+static bool fill(const struct filters *filters, uint32_t base, uint32_t access, uint8_t *bitmap)
+{
+	bool any = false;
+
+	memset(bitmap, 0xff, RANGE_BYTES);
+	for (uint32_t i = 0; i < RANGE_MSRS; i++) {
+		uint32_t both;
+
+		if (!wanted(filters, base + i, &both) || !(both & access))
+			continue;
+		bitmap[i / 8] &= (uint8_t)~(1u << i % 8);
+		any = true;
+	}
+	return any;
+}
+
+/* While no vCPU executes. */
+void kvm_msr_arm(const struct filters *filters)
+{
+	static uint8_t bitmap[2 * BASES][RANGE_BYTES];
+	struct kvm_msr_filter filter = { .flags = KVM_MSR_FILTER_DEFAULT_ALLOW };
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_X86_USER_SPACE_MSR,
+		.args = { kvm.msr_exits | KVM_MSR_EXIT_REASON_FILTER },
+	};
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 2 * BASES; i++) {
+		uint32_t access = i & 1 ? KVM_MSR_FILTER_WRITE : KVM_MSR_FILTER_READ;
+
+		if (!fill(filters, bases[i / 2], access, bitmap[n]))
+			continue;
+		filter.ranges[n] = (struct kvm_msr_filter_range){
+			.flags = access, .base = bases[i / 2], .nmsrs = RANGE_MSRS,
+			.bitmap = bitmap[n],
+		};
+		n++;
+	}
+	kvm_ioctl(kvm.fd, KVM_ENABLE_CAP, &cap);
+	kvm_ioctl(kvm.fd, KVM_X86_SET_MSR_FILTER, &filter);
+}
+
+/* Do what KVM would have done. */
+static void carry_out(struct vcpu *vcpu, struct kvm_run *run, bool write)
+{
+	uint64_t value = run->msr.data;
+
+	run->msr.error = (write ? kvm_msr_write(vcpu, run->msr.index, value) :
+				  kvm_msr_read(vcpu, run->msr.index, &value)) < 0;
+	if (!write)
+		run->msr.data = value;
+}
+
+static bool ask(struct vcpu *vcpu, struct kvcpu *k, bool write)
+{
+	struct kvm_run *run = k->run;
+	struct scry_event event;
+
+	kvm_describe(vcpu, &event);
+	event.kind = write ? SCRY_EVENT_MSR_WRITE : SCRY_EVENT_MSR_READ;
+	event.insn_len = 2;
+	event.msr.index = run->msr.index;
+	event.msr.old_value = 0;
+	event.msr.faults = kvm_msr_read(vcpu, run->msr.index, &event.msr.old_value) < 0;
+	event.msr.new_value = write ? run->msr.data : 0;
+	run->msr.error = 0;
+	return kvm_ask(vcpu, k, &event);
+}
+
+enum kvm_outcome kvm_msr_exit(struct vcpu *vcpu, struct kvcpu *k)
+{
+	bool write = k->run->exit_reason == KVM_EXIT_X86_WRMSR;
+	uint32_t index = k->run->msr.index;
+
+	k->unfinished = true;
+	if (!kvm_passes(k) &&
+	    filter_match_msr(arm_filters(), vcpu->index,
+			     write ? SCRY_EVENT_MSR_WRITE : SCRY_EVENT_MSR_READ, index) &&
+	    !ask(vcpu, k, write))
+		return KVM_AGAIN;
+	if (k->run->msr.reason == KVM_MSR_EXIT_REASON_FILTER &&
+	    !is_qemus(index, write ? KVM_MSR_FILTER_WRITE : KVM_MSR_FILTER_READ)) {
+		carry_out(vcpu, k->run, write);
+		return KVM_AGAIN;
+	}
+	return KVM_TO_QEMU;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_KVM_RAM_H
+#define AGENT_KVM_RAM_H
+
+#include "kvm.h"
+
+/*
+ * The guest's RAM as KVM has it.  While a view traps or remaps anything KVM is
+ * given a second mapping of it, whose pages' protection and content are the
+ * view's; QEMU and its devices go on with the first.  Views are the VM's, not the
+ * vCPUs': all are in the one.
+ */
+
+/* QEMU tells KVM of a slot: true = *argument is to be passed on, changed maybe. */
+bool ram_slot(struct kvm_userspace_memory_region *slot);
+
+/* While no vCPU executes: have RAM be as the vCPUs' view says.  NULL, or why it cannot be. */
+const char *ram_apply(void);
+
+/* The same, when all vCPUs have been put into this view. */
+void ram_enter(unsigned view);
+
+/* Let all accesses to this frame through, or have it as the view says again. */
+void ram_open(uint64_t gfn);
+void ram_close(uint64_t gfn);
+
+/* The same for all frames. */
+void ram_open_all(void);
+void ram_close_all(void);
+
+/* Can the client's views be had at all; if not, why. */
+const char *ram_lacks(void);
+
+/* Is it trapped at all now? */
+bool ram_is_trapped(void);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+
+#include "agent/accel.h"
+#include "agent/event/arm.h"
+#include "kvm.h"
+#include "ram.h"
+
+void kvm_describe(struct vcpu *vcpu, struct scry_event *event)
+{
+	struct scry_regs regs;
+	uint64_t width;
+
+	kvm_regs_get(vcpu, &regs);
+	width = regs.efer & 1 << 10 && regs.seg[1].attr & 1 << 13 ? ~UINT64_C(0) : UINT32_MAX;
+	*event = (struct scry_event){
+		.vcpu = vcpu->index,
+		.sequence = ++vcpu->sequence,
+		.rip = regs.rip,
+		.rflags = regs.rflags,
+		.cr3 = regs.cr3,
+		.cpl = regs.seg[2].attr >> 5 & 3,
+		.view = vcpu->view,
+	};
+	for (int i = 0; i < 16; i++)
+		event->gpr[i] = regs.gpr[i] & width;
+	vcpu->rip = regs.rip;
+	vcpu->cs_base = regs.seg[1].base;
+}
+
+/*
+ * KVM_RUN finishes what it is in the middle of, and, told so, does no more.  QEMU
+ * itself clears immediate_exit again, when it has seen why.
+ */
+void kvm_finish(struct kvcpu *k)
+{
+	struct kvm_regs before, after;
+
+	if (!k->unfinished)
+		return;
+	k->unfinished = false;
+	kvm_ioctl(k->fd, KVM_GET_REGS, &before);
+	k->run->immediate_exit = 1;
+	kvm_ioctl(k->fd, KVM_RUN, NULL);
+	kvm_ioctl(k->fd, KVM_GET_REGS, &after);
+	k->next_rip = after.rip;
+	kvm_ioctl(k->fd, KVM_SET_REGS, &before);
+}
+
+bool kvm_passes(struct kvcpu *k)
+{
+	struct kvm_regs regs;
+
+	if (!k->passes)
+		return false;
+	kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
+	if (regs.rip != k->pass_rip || regs.rsp != k->pass_rsp)
+		return false;
+	k->passes = false;
+	return true;
+}
+
+static void pass_on(struct kvcpu *k)
+{
+	struct kvm_regs regs;
+
+	kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
+	k->passes = true;
+	k->pass_rip = regs.rip;
+	k->pass_rsp = regs.rsp;
+}
+
+static void skip(struct kvcpu *k)
+{
+	struct kvm_regs regs;
+
+	kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
+	regs.rip = k->next_rip;
+	kvm_ioctl(k->fd, KVM_SET_REGS, &regs);
+}
+
+void kvm_raise(struct vcpu *vcpu, struct kvcpu *k)
+{
+	kvm_queue_exception(k, &vcpu->exception, true);
+}
+
+bool kvm_ask(struct vcpu *vcpu, struct kvcpu *k, struct scry_event *event)
+{
+	bool ours = vcpu_ask(vcpu, event);
+
+	if (ours && vcpu->action == SCRY_CONTINUE && !vcpu->outside && !vcpu->injects)
+		return true;
+	kvm_finish(k);
+	if (!ours)
+		return false;
+	if (vcpu->action == SCRY_INJECT)
+		kvm_raise(vcpu, k);
+	else if (vcpu->jumps)
+		return false;
+	else if (vcpu->action == SCRY_SKIP)
+		skip(k);
+	else if (!vcpu->injects)
+		pass_on(k);
+	return false;
+}
+
+/* What the agent has for it before it runs. */
+static void prepare(struct vcpu *vcpu, struct kvcpu *k)
+{
+	if (vcpu->injects) {
+		vcpu->injects = false;
+		kvm_queue_exception(k, &vcpu->injection, true);
+	}
+	if (vcpu->steps)
+		kvm_step_prepare(vcpu, k);
+}
+
+enum kvm_outcome kvm_look(struct vcpu *vcpu, struct kvcpu *k)
+{
+	switch (k->run->exit_reason) {
+	case KVM_EXIT_X86_RDMSR:
+	case KVM_EXIT_X86_WRMSR:
+		return kvm_msr_exit(vcpu, k);
+	case KVM_EXIT_IO:
+		return kvm_io_exit(vcpu, k);
+	case KVM_EXIT_DEBUG:
+		return kvm_debug_exit(vcpu, k);
+	default:
+		return KVM_TO_QEMU;
+	}
+}
+
+static enum kvm_outcome came_back(struct vcpu *vcpu, struct kvcpu *k, int *ret)
+{
+	if (*ret < 0)
+		return errno == EFAULT && ram_is_trapped() ? kvm_trap(vcpu, k, ret) : KVM_TO_QEMU;
+	return arm_any() ? kvm_look(vcpu, k) : KVM_TO_QEMU;
+}
+
+static enum kvm_outcome go(struct vcpu *vcpu, struct kvcpu *k, int *ret)
+{
+	if (k->steps_in)
+		return kvm_step_in_view(vcpu, k, ret);
+	*ret = kvm_ioctl(k->fd, KVM_RUN, NULL);
+	return came_back(vcpu, k, ret);
+}
+
+int kvm_run(struct vcpu *vcpu, struct kvcpu *k)
+{
+	for (;;) {
+		int ret;
+
+		prepare(vcpu, k);
+		k->unfinished = false;
+		if (go(vcpu, k, &ret) == KVM_TO_QEMU)
+			return ret;
+	}
+}
