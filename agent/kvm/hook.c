@@ -91,11 +91,20 @@ static struct vcpu *own_vcpu(struct kvcpu **k)
 	return mine;
 }
 
-static int set_slot(int fd, const struct kvm_userspace_memory_region *slot)
-{
-	struct kvm_userspace_memory_region ours = *slot;
+/* Linux 6.8's form of the request, which QEMU 9.1 and later prefer. */
+struct region2 {
+	struct kvm_userspace_memory_region region;
+	uint64_t rest[16];
+};
 
-	return ram_slot(&ours) ? original(fd, KVM_SET_USER_MEMORY_REGION, &ours) : 0;
+#define SET_REGION2 _IOW(KVMIO, 0x49, struct region2)
+
+static int set_slot(int fd, unsigned long request, const void *slot)
+{
+	struct region2 ours = { 0 };
+
+	memcpy(&ours, slot, request == SET_REGION2 ? sizeof(ours) : sizeof(ours.region));
+	return ram_slot(&ours.region) ? original(fd, request, &ours) : 0;
 }
 
 static int hook(int fd, unsigned long request, void *argument)
@@ -106,8 +115,8 @@ static int hook(int fd, unsigned long request, void *argument)
 
 	if (request == KVM_RUN && (vcpu = own_vcpu(&k)) && k->fd == fd)
 		return kvm_run(vcpu, k);
-	if (request == KVM_SET_USER_MEMORY_REGION)
-		return set_slot(fd, argument);
+	if (request == KVM_SET_USER_MEMORY_REGION || request == SET_REGION2)
+		return set_slot(fd, request, argument);
 	answer = original(fd, request, argument);
 	if (answer >= 0)
 		heard(fd, request, argument, answer);
