@@ -147,7 +147,10 @@ bool power_look(struct vcpu *vcpu)
 
 void power_reset(void)
 {
-	reset(CAUSE_GUEST_RESET);
+	if (original_reset)
+		reset(CAUSE_GUEST_RESET);
+	else	/* not under TCG: nothing has been detoured */
+		qemu.qemu_system_reset_request(CAUSE_GUEST_RESET);
 }
 
 void power_watch_reset(void (*reset_comes)(void))

@@ -100,6 +100,8 @@ static int control_events(struct kvmi_state *state, const struct kvmi_request *r
 
 	if (!kvmi_event_allowed(r->events.event))
 		return -KVMI_EPERM;
+	if (!kvmi_can_watch(r->events.event))
+		return -KVMI_EOPNOTSUPP;
 	if (r->events.enable)
 		atomic_fetch_or(&state->events, bit);
 	else
@@ -134,6 +136,8 @@ static int control_step(struct kvmi_state *state, const struct kvmi_request *r)
 {
 	if (kvmi_options.generation == KVMI_V12 && !kvmi_event_allowed(KVMI_EVENT_SINGLESTEP))
 		return -KVMI_EPERM;
+	if (!kvmi_can_watch(KVMI_EVENT_SINGLESTEP))
+		return kvmi_options.generation == KVMI_V12 ? -KVMI_EOPNOTSUPP : -KVMI_EINVAL;
 	atomic_store(&state->steps, r->enable);
 	return kvmi_watch(state);
 }

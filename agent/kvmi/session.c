@@ -12,6 +12,7 @@
 #include "serve.h"
 #include "session.h"
 #include "view.h"
+#include "watch.h"
 
 /* A kernel queues about as many pauses. */
 #define PAUSES_MOST 1000u
@@ -84,9 +85,11 @@ bool kvmi_session_unhook(void)
 
 static int answer_version(const struct kvmi_header *h)
 {
+	bool steps = kvmi_can_watch(KVMI_EVENT_SINGLESTEP);
 	const struct kvmi_v12_version_reply v12 = { .version = 1, .max_message = KVMI_PAYLOAD_MOST,
-						    .singlestep = 1 };
-	const struct kvmi_v7_version_reply v7 = { .version = 1, .eptp = 1, .singlestep = 1 };
+						    .singlestep = steps };
+	const struct kvmi_v7_version_reply v7 = { .version = 1, .eptp = !accel->one_view,
+						  .singlestep = steps };
 
 	if (kvmi_options.generation == KVMI_V12)
 		kvmi_answer(&session.how, h, 0, &v12, sizeof(v12));

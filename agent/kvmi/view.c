@@ -77,6 +77,8 @@ int kvmi_view_access(const struct kvmi_request *r)
 
 int kvmi_view_enter(struct kvmi_state *state, unsigned view)
 {
+	if (view && accel->one_view)
+		return -KVMI_EOPNOTSUPP;
 	state->vcpu->over.on = false;
 	state->vcpu->moves = true;
 	accel->view_enter(state->vcpu, views[view]);

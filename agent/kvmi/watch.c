@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdlib.h>
 
+#include "agent/accel.h"
 #include "agent/event/arm.h"
 #include "options.h"
 #include "serve.h"
@@ -10,6 +11,43 @@
  * The filters that QEMU's callbacks look at are of all vCPUs and may let too much
  * through: event.c looks at the vCPU's own wishes once more.
  */
+
+static int cap_of(enum kvmi_event event)
+{
+	switch (event) {
+	case KVMI_EVENT_HYPERCALL:
+		return SCRY_CAP_EVENT_HYPERCALL;
+	case KVMI_EVENT_BREAKPOINT:
+		return SCRY_CAP_EVENT_INT3;
+	case KVMI_EVENT_CR:
+		return SCRY_CAP_EVENT_CR_WRITE;
+	case KVMI_EVENT_XSETBV:
+		return SCRY_CAP_EVENT_XSETBV;
+	case KVMI_EVENT_DESCRIPTOR:
+		return SCRY_CAP_EVENT_DESCRIPTOR;
+	case KVMI_EVENT_MSR:
+		return SCRY_CAP_EVENT_MSR_WRITE;
+	case KVMI_EVENT_PF:
+		return SCRY_CAP_EVENT_MEMORY;
+	case KVMI_EVENT_SINGLESTEP:
+		return SCRY_CAP_EVENT_STEP;
+	case KVMI_EVENT_CPUID:
+		return SCRY_CAP_EVENT_CPUID;
+	default:
+		return -1;
+	}
+}
+
+bool kvmi_can_watch(enum kvmi_event event)
+{
+	struct scry_agent_caps caps = { 0 };
+	int cap = cap_of(event);
+
+	for (int i = 0; i < SCRY_CAP_COUNT; i++)
+		caps.cap[i].supported = 1;
+	accel->caps(&caps);
+	return cap < 0 || caps.cap[cap].supported;
+}
 
 static struct scry_subscription *add(struct filters *filters, enum scry_event_kind kind,
 				     uint64_t wanting)
