@@ -17,7 +17,7 @@
 #define COMMANDS(X) \
 	X(run) X(list) X(doctor) X(info) X(caps) \
 	X(regs) X(read) X(write) X(translate) \
-	X(pause) X(resume) X(trace) X(pt) X(dump) \
+	X(pause) X(resume) X(trace) X(pt) X(dump) X(gdb) \
 	X(ps) X(tree) X(modules) X(maps) X(files) X(dmesg) X(syms) X(type) \
 	X(demo)
 
