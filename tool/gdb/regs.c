@@ -115,7 +115,7 @@ void gdb_reg_get(struct gdb *g, const char *number)
 	}
 }
 
-/* Write one register of *s from bytes: what is to be written then is noted; false if it cannot be. */
+/* Change one register of *s: what is to be written then is noted; false if it cannot be. */
 static bool change(struct state *s, const struct gdb_reg *r, const unsigned char *bytes,
 		   uint64_t *mask, bool *fpu)
 {
