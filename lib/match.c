@@ -50,7 +50,9 @@ static bool match_interrupt(const struct scry_subscription *s, const struct scry
 
 static bool match_memory(const struct scry_subscription *s, const struct scry_event *e)
 {
-	uint64_t last = e->memory.gpa + (e->memory.size ? e->memory.size - 1 : 0);
+	/* One of unknown size may reach to the end of its page. */
+	uint64_t last = e->memory.size ? e->memory.gpa + e->memory.size - 1 :
+					 e->memory.gpa | 0xfff;
 
 	return (!s->memory.access || s->memory.access & e->memory.access) &&
 	       (!s->memory.views || s->memory.views >> e->view & 1) &&

@@ -24,6 +24,7 @@ struct ctx {
 	uint64_t sequence[PROBE_VCPUS];	/* of the last event */
 	struct scry_as *as[4];		/* the test's own, freed after it */
 	unsigned as_count;
+	bool unsupported;		/* a call said that the driver cannot do it */
 	char why[512];			/* set by fail() and skip() */
 };
 
@@ -53,10 +54,14 @@ int skip(struct ctx *c, const char *what);
 			return fail(c, __VA_ARGS__); \
 	} while (0)
 
-/* A call of libscry that must succeed. */
+/*
+ * A call of libscry that must succeed.  SCRY_E_UNSUPPORTED makes the test one that is
+ * skipped, for the reason given: the suite says which driver may.
+ */
 #define OK(c, call) \
 	do { \
 		int ok_ = (call); \
+		(c)->unsupported |= ok_ == SCRY_E_UNSUPPORTED; \
 		if (ok_ < 0) \
 			return fail(c, "%s: %s (%s)", #call, scry_errmsg(), scry_strerror(ok_)); \
 	} while (0)
@@ -65,6 +70,7 @@ int skip(struct ctx *c, const char *what);
 #define REFUSED(c, call, code) \
 	do { \
 		int got_ = (call); \
+		(c)->unsupported |= got_ == SCRY_E_UNSUPPORTED && got_ != (code); \
 		if (got_ != (code)) \
 			return fail(c, "%s gave %d, not %s", #call, got_, #code); \
 		if (!*scry_errmsg()) \

@@ -23,7 +23,6 @@ void kvmi_queue_locked(struct kvmi_vm *k, unsigned vcpu, const struct scry_event
 	const uint64_t one = 1;
 
 	v->event = *event;
-	v->event.sequence = ++v->sequence;
 	v->since_ns = scry_now_ns();
 	if (k->times)
 		v->event.time_ns = v->since_ns;
@@ -115,8 +114,8 @@ bool kvmi_event_locked(struct kvmi_vm *k, const struct kvmi_occurrence *o)
 	return true;
 }
 
-/* What the kernel has to be asked for before the event is the caller's. */
-static int complete(struct kvmi_vm *k, struct scry_event *event)
+/* What the kernel would have the guest see; a leaf that there is not has zeros. */
+static int ask_cpuid(struct kvmi_vm *k, struct scry_event *event)
 {
 	const struct kvmi_cpuid request = { event->cpuid.leaf, event->cpuid.subleaf };
 	struct kvmi_call call = kvmi_vcpu_call(KVMI_GET_CPUID, event->vcpu, &request,
@@ -124,12 +123,9 @@ static int complete(struct kvmi_vm *k, struct scry_event *event)
 	struct kvmi_cpuid_reply reply = { 0 };
 	int ret;
 
-	if (event->kind != SCRY_EVENT_CPUID)
-		return 0;
 	call.reply = &reply;
 	call.reply_min = call.reply_max = sizeof(reply);
-	ret = kvmi_calls_locked(k, &call, 1);
-	/* A leaf that there is not has zeros. */
+	ret = kvmi_calls(k, &call, 1);
 	event->cpuid.eax = reply.eax;
 	event->cpuid.ebx = reply.ebx;
 	event->cpuid.ecx = reply.ecx;
@@ -137,23 +133,54 @@ static int complete(struct kvmi_vm *k, struct scry_event *event)
 	return ret;
 }
 
+/* What is to be found out before the event is the caller's; without the lock. */
+static int complete(struct kvmi_vm *k, const struct kvmi_occurrence *o, struct scry_event *event)
+{
+	if (event->kind == SCRY_EVENT_CPUID)
+		return ask_cpuid(k, event);
+	/* By messages that would take long: it is done when it is needed. */
+	if (k->vm->ram_access != SCRY_RAM_MESSAGES)
+		kvmi_decode(k, o, &k->as, event);
+	return 0;
+}
+
+/* Give out the vCPU's event, if it is wanted now that all is known of it: 1, 0 or a failure. */
+static int give(struct kvmi_vm *k, unsigned vcpu, struct scry_event *event)
+{
+	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
+	const struct kvmi_occurrence o = v->at;
+	int ret;
+
+	*event = v->event;
+	pthread_mutex_unlock(&k->lock);
+	ret = complete(k, &o, event);
+	pthread_mutex_lock(&k->lock);
+	if (ret < 0)
+		return ret;
+	if (k->ended)
+		return kvmi_ended(k);
+	v->queued = false;
+	if (event->kind == SCRY_EVENT_MEMORY && !kvmi_wanted_locked(k, event)) {
+		kvmi_pass_locked(k, vcpu);
+		return 0;
+	}
+	event->sequence = ++v->sequence;
+	v->event = *event;
+	v->told = true;
+	return 1;
+}
+
 static int take(struct kvmi_vm *k, struct scry_event *events, size_t max)
 {
 	unsigned vcpu = k->first, vcpus = k->vm->vcpus;
 	size_t n = 0;
-	int ret;
 
 	for (unsigned i = 0; i < vcpus && n < max; i++) {
-		struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
+		int ret = k->vcpu[vcpu].queued ? give(k, vcpu, &events[n]) : 0;
 
-		if (v->queued) {
-			v->queued = false;
-			v->told = true;
-			events[n] = v->event;
-			ret = complete(k, &events[n++]);
-			if (ret < 0)
-				return ret;
-		}
+		if (ret < 0)
+			return ret;
+		n += (size_t)ret;
 		vcpu = vcpu + 1 < vcpus ? vcpu + 1 : 0;
 	}
 	/* With little room no vCPU is to come first for ever. */

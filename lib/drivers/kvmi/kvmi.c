@@ -5,6 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <scry/paging.h>
+
 #include "../../peer.h"
 #include "kvmi.h"
 #include "rx.h"
@@ -106,6 +108,7 @@ static void kvmi_free(struct kvmi_vm *k)
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+	scry_as_free(k->as);
 	kvmi_views_drop(k);
 	scry_files_unmap(&k->files);
 	pthread_cond_destroy(&k->keep);

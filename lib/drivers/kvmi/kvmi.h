@@ -122,6 +122,7 @@ struct kvmi_vm {
 	_Atomic uint64_t life;		/* of struct scry_ram: 1, then 2 when it has ended */
 	bool can_peek;			/* process_vm_readv() on QEMU finds RAM */
 	struct scry_files *files;	/* of guest RAM, mapped */
+	struct scry_as *as;		/* whoever waits for events decodes instructions by it */
 };
 
 static inline struct kvmi_vm *kvmi_of(struct scry_vm *vm)
@@ -167,6 +168,13 @@ int kvmi_event_fd(struct scry_vm *vm);
 
 /* describe.c: *event from what the kernel told; false if it is none of ours to tell. */
 bool kvmi_describe(struct kvmi_vm *k, const struct kvmi_occurrence *o, struct scry_event *event);
+
+/*
+ * decode.c: fill in what the instruction tells of the event; without the lock.  *as is
+ * the calling thread's, to be freed by it; NULL at first.
+ */
+void kvmi_decode(struct kvmi_vm *k, const struct kvmi_occurrence *o, struct scry_as **as,
+		 struct scry_event *event);
 
 /* reply.c */
 int kvmi_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply);

@@ -187,8 +187,8 @@ int kvmi_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, size_t s
 {
 	struct kvmi_call call = kvmi_vcpu_call(KVMI_SET_XSAVE, vcpu, NULL, 0);
 
-	if (size > KVMI_PAYLOAD_MOST - sizeof(struct kvmi_vcpu))
-		return scry_fail(SCRY_E_INVAL, "an XSAVE area of %zu bytes is too large: ask "
+	if (size < KVMI_XSAVE || size > KVMI_PAYLOAD_MOST - sizeof(struct kvmi_vcpu))
+		return scry_fail(SCRY_E_INVAL, "an XSAVE area of %zu bytes is none of KVM's: ask "
 				 "scry_xsave_get() for the length", size);
 	call.data = area;
 	call.data_len = size;

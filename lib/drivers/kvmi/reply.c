@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <scry/paging.h>
+
 #include "kvmi.h"
 
 /* What is to be done for a reply, in this order. */
@@ -52,6 +54,10 @@ static int plan_skip(const struct kvmi_occurrence *o, const struct scry_event *e
 		return 0;
 	case KVMI_EVENT_BREAKPOINT:
 	case KVMI_EVENT_CPUID:
+	case KVMI_EVENT_PF:
+	case KVMI_EVENT_DESCRIPTOR:
+		if (!e->insn_len)
+			return cannot(e, "skip the instruction, whose code is not mapped, of");
 		set_rip(p, e->rip + e->insn_len);
 		return plan_jump(o, e, p);
 	case KVMI_EVENT_SINGLESTEP:
@@ -174,11 +180,33 @@ static int reply_locked(struct kvmi_vm *k, const struct scry_event *event,
 	return ret;
 }
 
+/* Of an instruction that is to be skipped, if it was not found out before. */
+static void find_length(struct kvmi_vm *k, const struct scry_event *event)
+{
+	struct kvmi_vcpu_state *v = &k->vcpu[event->vcpu];
+	struct scry_as *as = NULL;
+	struct kvmi_occurrence o;
+	struct scry_event e;
+
+	pthread_mutex_lock(&k->lock);
+	o = v->at;
+	e = v->event;
+	pthread_mutex_unlock(&k->lock);
+	kvmi_decode(k, &o, &as, &e);
+	scry_as_free(as);
+	pthread_mutex_lock(&k->lock);
+	if (v->told && v->event.sequence == e.sequence)
+		v->event.insn_len = e.insn_len;
+	pthread_mutex_unlock(&k->lock);
+}
+
 int kvmi_reply(struct scry_vm *vm, const struct scry_event *event, const struct scry_reply *reply)
 {
 	struct kvmi_vm *k = kvmi_of(vm);
 	int ret;
 
+	if (reply->action == SCRY_SKIP)
+		find_length(k, event);
 	pthread_mutex_lock(&k->lock);
 	ret = reply_locked(k, event, reply);
 	pthread_mutex_unlock(&k->lock);
