@@ -9,7 +9,7 @@
 #include "doctor.h"
 #include "output.h"
 
-enum { KEY_QEMU = KEY_FIRST_OWN };
+enum { KEY_QEMU = KEY_FIRST_OWN, KEY_KVMI };
 
 static const struct {
 	const char *word, *shown;
@@ -75,6 +75,7 @@ static int check_all(struct findings *f, const char *qemu, char *const *qemu_arg
 		works = qemu ? doctor_qemu(f, qemu, qemu_args) : check_qemus(f);
 	doctor_ptrace(f);
 	doctor_kvm(f);
+	doctor_kvmi(f);
 	doctor_vms(f);
 	return works ? 0 : EXIT_FAILURE;
 }
@@ -82,21 +83,26 @@ static int check_all(struct findings *f, const char *qemu, char *const *qemu_arg
 static int doctor(struct args *args)
 {
 	struct findings f = { 0 };
-	const char *qemu = NULL;
+	const char *qemu = NULL, *kvmi = NULL;
 	int key, ret;
 
 	while ((key = next_option(args)) >= 0) {
 		if (key == KEY_QEMU)
 			qemu = optarg;
+		else if (key == KEY_KVMI)
+			kvmi = optarg;
 		else if (!f.json)
 			f.json = checked(json_object_new_array());
 	}
 	if (args->next < args->argc && !qemu)
 		usage_error(args, "QEMU's own arguments need --qemu");
-	ret = check_all(&f, qemu, args->argv + args->next);
+	if (kvmi)
+		ret = doctor_kvmi_try(&f, kvmi) ? 0 : EXIT_FAILURE;
+	else
+		ret = check_all(&f, qemu, args->argv + args->next);
 	if (f.json) {
 		json_print(f.json);
-	} else {
+	} else if (!kvmi) {
 		printf("\n%s%s%s\n", colour(BOLD),
 		       ret ? "No VM can be looked into on this host as it is." :
 			     "VMs can be looked into on this host.", colour(PLAIN));
@@ -107,13 +113,14 @@ static int doctor(struct args *args)
 const struct command cmd_doctor = {
 	.name = "doctor",
 	.summary = "what works on this host, and what to do about what does not",
-	.usage = "[--json] [--qemu BINARY [-- QEMU-ARGS...]]",
+	.usage = "[--json] [--qemu BINARY [-- QEMU-ARGS...] | --kvmi SOCKET]",
 	.about = "Looks for the agent, the runtime folder, QEMU and what else matters, and\n"
 		 "tries each QEMU out: starts a VM without a guest, looks into it, and ends\n"
 		 "it. Exit status 0 if a VM can be looked into. Beside what can be changed\n"
 		 "stands the command that does it.",
 	.opts = (const struct opt[]){
 		{ KEY_QEMU, "qemu", "BINARY", "try this QEMU, not those installed" },
+		{ KEY_KVMI, "kvmi", "SOCKET", "wait there for a VM of a kernel with KVMI, and try it" },
 		OPT_JSON,
 		{ 0 },
 	},

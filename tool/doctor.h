@@ -26,6 +26,9 @@ bool doctor_rundir(struct findings *f);
 void doctor_ptrace(struct findings *f);
 void doctor_kvm(struct findings *f);
 void doctor_vms(struct findings *f);
+void doctor_kvmi(struct findings *f);
+/* Listen at this socket (as behind "kvmi:"), and say what connects. */
+bool doctor_kvmi_try(struct findings *f, const char *socket);
 
 /*
  * One QEMU binary, with more arguments of the user's if wished: starts a VM

@@ -26,8 +26,7 @@ void peer_send(struct peer *p, uint16_t id, uint32_t seq, const void *payload, s
 		shutdown(p->fd, SHUT_RDWR);
 }
 
-/* With the lock held. */
-static void send_event(struct peer *p, unsigned vcpu, enum kvmi_event event, const void *part,
+void peer_raise_locked(struct peer *p, unsigned vcpu, enum kvmi_event event, const void *part,
 		       size_t size)
 {
 	struct peer_vcpu *v = &p->vcpu[vcpu];
@@ -58,7 +57,7 @@ static void send_event(struct peer *p, unsigned vcpu, enum kvmi_event event, con
 void peer_raise(struct peer *p, unsigned vcpu, enum kvmi_event event, const void *part, size_t size)
 {
 	pthread_mutex_lock(&p->lock);
-	send_event(p, vcpu, event, part, size);
+	peer_raise_locked(p, vcpu, event, part, size);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -126,10 +125,10 @@ static void run(struct peer *p, unsigned vcpu)
 		return;
 	if (v->trap) {
 		v->trap = false;
-		send_event(p, vcpu, KVMI_EVENT_TRAP, &trap, sizeof(trap));
+		peer_raise_locked(p, vcpu, KVMI_EVENT_TRAP, &trap, sizeof(trap));
 	} else if (v->pauses) {
 		v->pauses--;
-		send_event(p, vcpu, KVMI_EVENT_PAUSE, NULL, 0);
+		peer_raise_locked(p, vcpu, KVMI_EVENT_PAUSE, NULL, 0);
 	}
 }
 
@@ -156,6 +155,8 @@ static void take_answer(struct peer *p, const struct kvmi_header *header, const 
 	v->waits = v->has_next = false;
 	pthread_cond_broadcast(&p->change);
 	run(p, a.vcpu.vcpu);
+	if (p->answered && !v->waits)
+		p->answered(p, a.vcpu.vcpu);
 }
 
 static void take(struct peer *p, const struct kvmi_header *header, const uint8_t *payload)

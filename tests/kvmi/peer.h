@@ -54,6 +54,8 @@ struct peer {
 	uint8_t cookie[20];		/* that the tool answered with */
 	/* Changes a message before it goes out; its length may change, too.  Optional. */
 	void (*spoil)(struct peer *p, struct kvmi_header *header, uint8_t *payload);
+	/* An event had a reply; with the lock held.  Optional. */
+	void (*answered)(struct peer *p, unsigned vcpu);
 	void *opaque;
 };
 
@@ -64,6 +66,8 @@ void peer_stop(struct peer *p);		/* hang up, if need be, and clean up */
 /* Send an event of a vCPU that does not wait; its own part may be NULL. */
 void peer_raise(struct peer *p, unsigned vcpu, enum kvmi_event event, const void *part,
 		size_t size);
+void peer_raise_locked(struct peer *p, unsigned vcpu, enum kvmi_event event, const void *part,
+		       size_t size);
 /* Wait until so many events of the vCPU had a reply; false after 20 seconds. */
 bool peer_await(struct peer *p, unsigned vcpu, unsigned replies);
 /* Does the vCPU come to run within that time? */

@@ -111,7 +111,7 @@ static int change_view(struct kvmi_vm *k, unsigned vcpu, const struct scry_reply
 
 	if (reply->view >= KVMI_V7_VIEWS || !k->view[reply->view].exists)
 		return scry_fail(SCRY_E_NOTFOUND, "there is no view %u", reply->view);
-	if (reply->flags == SCRY_REPLY_STEP && v->at.event != KVMI_EVENT_PF)
+	if (reply->flags == SCRY_REPLY_STEP && (v->at.event != KVMI_EVENT_PF || !k->has_step))
 		return cannot(&v->event, "step in another view in the reply to");
 	ret = kvmi_call_locked(k, &call);
 	if (!ret && reply->flags == SCRY_REPLY_STEP) {

@@ -70,7 +70,10 @@ static void want_all(struct kvmi_vm *k, unsigned vcpu, struct kvmi_armed *want)
 		if (k->subs[i].number)
 			want_sub(&k->subs[i].sub, vcpu, want);
 	if (k->break_count)
-		want->events |= 1u << KVMI_EVENT_PF | 1u << KVMI_EVENT_SINGLESTEP;
+		want->events |= 1u << KVMI_EVENT_PF;
+	/* Steps that are ours: over a breakpoint, or in another view. */
+	if (k->has_step && (k->break_count || k->view[1].exists || k->view[2].exists))
+		want->events |= 1u << KVMI_EVENT_SINGLESTEP;
 }
 
 /* Calls that lead from what is switched on to what is wanted. */

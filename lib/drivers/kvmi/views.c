@@ -185,6 +185,8 @@ static int create_locked(struct kvmi_vm *k, unsigned like)
 		memcpy(k->view[view].trap, k->view[like].trap, k->frames);
 	k->view[view].exists = true;
 	ret = send_frames(k, (unsigned)view, 0, k->frames);
+	if (!ret)
+		ret = kvmi_arm_locked(k);
 	return ret < 0 ? ret : view;
 }
 
