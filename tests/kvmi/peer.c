@@ -15,8 +15,12 @@ void peer_send(struct peer *p, uint16_t id, uint32_t seq, const void *payload, s
 	struct {
 		struct kvmi_header header;
 		uint8_t payload[65536];
-	} m = { .header = { .id = id, .size = (uint16_t)size, .seq = seq } };
+	} m;
 
+	m.header = (struct kvmi_header){ .id = id, .size = (uint16_t)size, .seq = seq };
+	/* What is spoilt may be longer. */
+	if (p->spoil)
+		memset(m.payload, 0, sizeof(m.payload));
 	if (size)
 		memcpy(m.payload, payload, size);
 	if (p->spoil)
