@@ -117,9 +117,13 @@ static int trace(struct args *args)
 
 	if (open_vm(uri, &t.vm))
 		return EXIT_FAILURE;
+	/* Where it is no Linux, or not one yet, there is nobody to be named. */
+	if (!t.quiet && scry_linux_open(t.vm, &t.os) < 0)
+		t.os = NULL;
 	stop_on_signals();
 	ret = trace_run(&t);
 	stat_free(&t.stats);
+	scry_linux_close(t.os);
 	scry_close(t.vm);
 	return ret;
 }
@@ -130,7 +134,8 @@ const struct command cmd_trace = {
 	.usage = "[OPTIONS] VM EVENT...",
 	.about = "Shows each event as it happens, until Ctrl-C, COUNT events, SECONDS, or the\n"
 		 "VM's end, and then how many there were. The vCPU waits only until the event\n"
-		 "has been taken. EVENT is one of\n"
+		 "has been taken. Of a Linux guest it also tells which process the vCPU runs\n"
+		 "(PID 0 is the idle task). EVENT is one of\n"
 		 EVENT_EXPRESSIONS
 		 "r is reading, w writing, x executing; of a CR w is meant, of all else every one.\n"
 		 "MSR is an index or a common name (lstar); rdmsr:MSR is msr:MSR:r, wrmsr:MSR is\n"

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "eventexpr.h"
 #include "eventprint.h"
+#include "guest.h"
 #include "msrname.h"
 #include "shown.h"
 
@@ -21,10 +23,18 @@ const char *access_name(uint32_t access)
 	return names[access & (SCRY_READ | SCRY_WRITE | SCRY_EXEC)];
 }
 
-void event_heading(void)
+void event_heading(bool with_task)
 {
-	printf("%s%12s %4s  %-9s  %-16s %3s  DETAILS%s\n", colour(BOLD), "SECONDS", "VCPU", "EVENT",
-	       "RIP", "CPL", colour(PLAIN));
+	printf("%s%12s %4s  %-9s  %-16s %3s  %sDETAILS%s\n", colour(BOLD), "SECONDS", "VCPU", "EVENT",
+	       "RIP", "CPL", with_task ? "   PID COMM             " : "", colour(PLAIN));
+}
+
+static void print_task(const struct scry_linux_task *task)
+{
+	char *comm = clean(task->comm, sizeof(task->comm));
+
+	printf("%6d %-15s  ", task->tgid, comm);
+	free(comm);
 }
 
 static void print_change(uint64_t old, uint64_t new)
@@ -171,13 +181,16 @@ static void print_registers(const struct scry_event *e)
 	print_register("cr3", e->cr3, true);
 }
 
-void event_print(const struct scry_event *e, uint64_t ns, bool registers)
+void event_print(const struct scry_event *e, uint64_t ns, bool registers,
+		 const struct scry_linux_task *task)
 {
 	enum shown_kind kind = shown_kind(e);
 
 	printf("%5" PRIu64 ".%06" PRIu64 " %4" PRIu32 "  %s%-9s%s  %016" PRIx64 " %3" PRIu32 "  ",
 	       ns / 1000000000, ns / 1000 % 1000000, e->vcpu, colour(shown_colour(kind)),
 	       shown_name(kind), colour(PLAIN), e->rip, e->cpl);
+	if (task)
+		print_task(task);
 	if (print_details[e->kind])
 		print_details[e->kind](e);
 	putchar('\n');

@@ -18,7 +18,7 @@
 	X(run) X(list) X(doctor) X(info) X(caps) \
 	X(regs) X(read) X(write) X(translate) \
 	X(pause) X(resume) X(trace) X(pt) X(dump) X(gdb) \
-	X(ps) X(tree) X(modules) X(maps) X(files) X(dmesg) X(syms) X(type) \
+	X(ps) X(tree) X(modules) X(maps) X(files) X(dmesg) X(syms) X(type) X(syscalls) \
 	X(demo)
 
 #define DECLARE(name) extern const struct command cmd_##name;

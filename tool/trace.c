@@ -27,23 +27,35 @@ static void show_rate(struct trace *t, uint64_t now)
 	t->rate_total = t->total;
 }
 
-static void print_event(const struct trace *t, const struct scry_event *e, uint64_t now)
+static void print_event(const struct trace *t, const struct scry_event *e, uint64_t now,
+			const struct scry_linux_task *task)
 {
 	if (t->quiet)
 		return;
 	if (t->json)
-		event_print_json(e, now - t->began, t->registers);
+		event_print_json(e, now - t->began, t->registers, task);
 	else
-		event_print(e, now - t->began, t->registers);
+		event_print(e, now - t->began, t->registers, task);
+}
+
+/* Who it is, as long as the vCPU waits. */
+static void see_task(const struct trace *t, const struct scry_event *e, struct scry_linux_task *task)
+{
+	if (t->os && !t->quiet && scry_linux_current(t->os, e->vcpu, task) < 0)
+		*task = (struct scry_linux_task){ .comm = "?" };
 }
 
 /* Answer at once, and print when the vCPU is on its way. */
 static int take(struct trace *t, const struct scry_event *events, int n)
 {
+	struct scry_linux_task tasks[TRACE_VCPUS];
 	uint64_t now = now_ns();
 
 	for (int i = 0; i < n; i++) {
-		int ret = scry_reply_action(t->vm, &events[i], SCRY_CONTINUE);
+		int ret;
+
+		see_task(t, &events[i], &tasks[i]);
+		ret = scry_reply_action(t->vm, &events[i], SCRY_CONTINUE);
 
 		if (ret < 0)
 			return ret;
@@ -54,7 +66,7 @@ static int take(struct trace *t, const struct scry_event *events, int n)
 		t->total++;
 		if (events[i].vcpu < TRACE_VCPUS)
 			t->count[shown_kind(&events[i])][events[i].vcpu]++;
-		print_event(t, &events[i], now);
+		print_event(t, &events[i], now, t->os ? &tasks[i] : NULL);
 	}
 	return 0;
 }
@@ -170,7 +182,7 @@ int trace_run(struct trace *t)
 	if (trace_arm(t))
 		return EXIT_FAILURE;
 	if (!t->quiet && !t->json)
-		event_heading();
+		event_heading(t->os);
 	ret = loop(t, show);
 	t->ended = now_ns();
 	if (show)

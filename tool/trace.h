@@ -2,6 +2,7 @@
 #ifndef TOOL_TRACE_H
 #define TOOL_TRACE_H
 
+#include <scry/linux.h>
 #include <scry/scry.h>
 #include <stdbool.h>
 
@@ -14,6 +15,7 @@
 /* One run of "scry trace". */
 struct trace {
 	struct scry_vm *vm;
+	struct scry_linux *os;		/* the guest's, where it is Linux, to tell who; or NULL */
 	struct scry_subscription subs[TRACE_SUBS];
 	size_t sub_count;
 	struct scry_breakpoint breakpoints[TRACE_SUBS];

@@ -56,7 +56,7 @@ static int read_btf(struct scry_linux *os, uint64_t gpa, uint32_t size)
 static void take_members(struct scry_linux *os, uint32_t id, const char *name, uint32_t *steps)
 {
 	for (int i = 0; i < OS_MEMBER_COUNT; i++)
-		if (!os->member[i].size && !strcmp(wanted[i].type, name) &&
+		if (!os->member[i].type && !strcmp(wanted[i].type, name) &&
 		    !os_btf_find(os->btf, id, wanted[i].path, steps, &os->member[i]))
 			os->member[i] = (struct os_member){ 0 };
 }

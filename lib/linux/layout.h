@@ -129,12 +129,12 @@ enum os_member_id {
 	OS_MEMBER_COUNT
 };
 
-/* Where it lies; size 0 = this kernel has none. */
+/* Where it lies. */
 struct os_member {
-	uint32_t offset, size;		/* size: of an array the whole */
+	uint32_t offset, size;		/* size: of an array the whole; 0 of one without bounds */
 	uint8_t bit_offset, bits;	/* of a bit-field */
 	uint32_t type_size;		/* of the structure that it is a member of */
-	uint32_t type;			/* BTF's number of its type */
+	uint32_t type;			/* BTF's number of its type; 0 = this kernel has no such member */
 };
 
 /* Read the BTF of os's kernel, and find all of these in it. */

@@ -42,7 +42,7 @@ int os_string(struct scry_linux *os, uint64_t gva, char *buf, size_t size);
 int os_need(struct scry_linux *os, enum os_member_id id);
 static inline bool os_has(const struct scry_linux *os, enum os_member_id id)
 {
-	return os->member[id].size;
+	return os->member[id].type;
 }
 
 /* The member (of at most 8 bytes, zero-extended) of the structure at base; bit-fields too. */

@@ -20,7 +20,7 @@ static void print_hit(struct demo *d, const struct scry_event *event, struct scr
 {
 	(void)reply;
 	if (d->step_events <= SAMPLES)
-		event_print(event, now_ns() - d->step_began, false);
+		event_print(event, now_ns() - d->step_began, false, NULL);
 }
 
 /* Where system calls enter the kernel, and what is there as the guest reads it. */

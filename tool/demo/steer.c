@@ -17,7 +17,7 @@ static void print_sample(struct demo *d, const struct scry_event *event, struct 
 	(void)reply;
 	if (d->step_events > SAMPLES)
 		return;
-	event_print(event, now_ns() - d->step_began, false);
+	event_print(event, now_ns() - d->step_began, false, NULL);
 	fflush(stdout);
 }
 
@@ -54,7 +54,7 @@ int demo_stream(struct demo *d)
 {
 	double seconds;
 
-	event_heading();
+	event_heading(false);
 	d->on_event = print_sample;
 	if (subscribe_stream(d))
 		return EXIT_FAILURE;

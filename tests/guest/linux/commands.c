@@ -190,6 +190,23 @@ static void do_iomem(const char *line, const char *arg)
 	tell("%s:%s", line, all);
 }
 
+static void do_people(const char *line, const char *arg)
+{
+	(void)arg;
+	make_people();
+	tell("%s: done", line);
+}
+
+/* A process that never leaves user mode by itself. */
+static void do_spin(const char *line, const char *arg)
+{
+	(void)arg;
+	if (!fork())
+		for (;;)
+			__asm__ volatile("");
+	tell("%s: done", line);
+}
+
 static void do_off(const char *line, const char *arg)
 {
 	(void)arg;
@@ -205,7 +222,9 @@ static const struct {
 	{ "cpuid", do_cpuid }, { "cpuids", do_cpuids }, { "int3s", do_int3s }, { "rdmsr", do_rdmsr },
 	{ "wrmsr", do_wrmsr }, { "time", do_time },   { "iomem", do_iomem }, { "off", do_off },
 	{ "callwait", do_callwait }, { "switches", do_switches }, { "symbol", do_symbol },
-	{ "fresh", do_fresh }, { "resident", do_resident },
+	{ "fresh", do_fresh }, { "resident", do_resident }, { "people", do_people },
+	{ "spin", do_spin },   { "cat", proc_cat },   { "links", proc_links },
+	{ "tasks", proc_tasks }, { "symbols", proc_symbols }, { "log", proc_log },
 };
 
 void command_run(char *line)

@@ -33,6 +33,17 @@ void switch_processes(unsigned count);	/* twice as often, on vCPU 0: CR3 writes 
 /* modes.c: what the guest does by itself; true if there is such a mode. */
 int mode_run(const char *mode);
 
+/* people.c: processes of all kinds, to be looked at; and what one of them does. */
+void make_people(void);
+int sleep_with_open_files(void);
+
+/* proc.c: tell what /proc says. */
+void proc_cat(const char *line, const char *arg);
+void proc_links(const char *line, const char *arg);
+void proc_tasks(const char *line, const char *arg);
+void proc_symbols(const char *line, const char *arg);
+void proc_log(const char *line, const char *arg);
+
 /* commands.c: carry out one line typed on the console. */
 void command_run(char *line);
 

@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <termios.h>
@@ -35,9 +36,12 @@ static void no_echo(void)
 	tcsetattr(0, TCSANOW, &t);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char mode[32];
+
+	if (argc > 2 && !strcmp(argv[1], "--sleep"))
+		return sleep_with_open_files();
 
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("dev", "/dev", "devtmpfs", 0, NULL);

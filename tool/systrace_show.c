@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "systrace.h"
+
+const char *systrace_name(struct systrace *t, uint32_t number, char buf[32])
+{
+	if (number < SYSCALLS_KNOWN && t->name_of[number])
+		return t->name_of[number];
+	snprintf(buf, 32, "syscall_%" PRIu32, number);
+	return buf;
+}
+
+static void show_json(struct systrace *t, const struct syscall *call, const char *name)
+{
+	double seconds = (double)(call->time_ns - t->began) / 1e9;
+	struct json_object *o = checked(json_object_new_object());
+	char result[64];
+
+	snprintf(result, sizeof(result), "%.9f", seconds);
+	json_add(o, "time", checked(json_object_new_double_s(seconds, result)));
+	json_add_number(o, "pid", (uint64_t)call->who.tgid);
+	json_add_number(o, "tid", (uint64_t)call->who.pid);
+	json_add_text(o, "comm", call->who.comm);
+	json_add_number(o, "number", call->number);
+	json_add_string(o, "name", name);
+	json_add_string(o, "args", call->text);
+	if (call->returned) {
+		json_add(o, "result", checked(json_object_new_int64(call->result)));
+		syscall_result(call, result, sizeof(result));
+		if (syscall_failed(call))
+			json_add_string(o, "error", result);
+	}
+	printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+						      JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(o);
+}
+
+static void show_text(struct systrace *t, const struct syscall *call, const char *name)
+{
+	char *comm = clean(call->who.comm, sizeof(call->who.comm)), result[64];
+	uint64_t ns = call->time_ns - t->began;
+
+	syscall_result(call, result, sizeof(result));
+	printf("%5" PRIu64 ".%06" PRIu64 " %6d %-15s  %s%s%s(%s) = %s%s%s\n", ns / 1000000000,
+	       ns / 1000 % 1000000, call->who.tgid, comm, colour(CYAN), name, colour(PLAIN),
+	       call->text, syscall_failed(call) ? colour(RED) : "", result, colour(PLAIN));
+	free(comm);
+}
+
+void systrace_show(struct systrace *t, const struct syscall *call)
+{
+	char buf[32];
+
+	if (t->failed && !syscall_failed(call))
+		return;
+	t->shown++;
+	if (call->number < SYSCALLS_KNOWN) {
+		t->calls[call->number]++;
+		t->errors[call->number] += syscall_failed(call);
+	}
+	if (t->stat)
+		return;
+	if (t->json)
+		show_json(t, call, systrace_name(t, call->number, buf));
+	else
+		show_text(t, call, systrace_name(t, call->number, buf));
+}
+
+static void sum_row(struct listing *list, const char *name, uint64_t calls, uint64_t errors)
+{
+	struct json_object *o;
+	char text[2][24];
+
+	if (list->table) {
+		snprintf(text[0], 24, "%" PRIu64, calls);
+		snprintf(text[1], 24, "%" PRIu64, errors);
+		table_row(list->table, name, text[0], errors ? text[1] : "");
+		return;
+	}
+	o = checked(json_object_new_object());
+	json_add_string(o, "name", name);
+	json_add_number(o, "calls", calls);
+	json_add_number(o, "errors", errors);
+	json_object_array_add(list->array, o);
+}
+
+void systrace_sum(struct systrace *t)
+{
+	static const struct column columns[] = {
+		{ "CALL", false }, { "COUNT", true }, { "ERRORS", true },
+	};
+	struct listing list;
+	char buf[32];
+
+	if (!t->stat)
+		return;
+	listing_begin(&list, t->json, columns, 3);
+	for (uint32_t i = 0; i < SYSCALLS_KNOWN; i++)
+		if (t->calls[i])
+			sum_row(&list, systrace_name(t, i, buf), t->calls[i], t->errors[i]);
+	listing_end(&list, 0);
+}
