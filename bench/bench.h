@@ -76,6 +76,8 @@ int bench_event(const struct bench *b, const char *name);
 int bench_armed(const struct bench *b, const char *name);
 int bench_memtrap(const struct bench *b, const char *name);
 int bench_view(const struct bench *b, const char *name);
+int bench_linux_find(const struct bench *b, const char *name);
+int bench_linux_ps(const struct bench *b, const char *name);
 int bench_pt(const struct bench *b, const char *name);
 int bench_breakpoint(const struct bench *b, const char *name);
 

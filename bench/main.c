@@ -36,6 +36,10 @@ static const struct {
 	  "a hit, to the client and on; bound: a round trip, a step, two views switched" },
 	{ "pt.encode", bench_pt, 2, 0,
 	  "the guest's own work, traced; bound: the same untraced" },
+	{ "linux.find", bench_linux_find, 0, 0,
+	  "Linux found and ready; bound: each word of its image read (needs Linux as guest)" },
+	{ "linux.ps", bench_linux_ps, 0, 0,
+	  "200 tasks walked, paused; bound: 16 words of each read, their places known" },
 	/* How many reads the processor overlaps; nothing is asked of these. */
 	{ "read8.phys.hot.stream", bench_read_phys, 0, 0, "the same, addresses independent" },
 	{ "read8.phys.random.stream", bench_read_phys, 0, 0, "the same, addresses independent" },

@@ -207,6 +207,17 @@ static void do_spin(const char *line, const char *arg)
 	tell("%s: done", line);
 }
 
+/* System calls, and what each took. */
+static void do_calls(const char *line, const char *arg)
+{
+	unsigned long count = strtoul(arg, NULL, 0);
+	double start = seconds();
+
+	for (unsigned long i = 0; i < count; i++)
+		getppid();
+	tell("%s: %.0f ns", line, (seconds() - start) / (double)count * 1e9);
+}
+
 static void do_off(const char *line, const char *arg)
 {
 	(void)arg;
@@ -223,7 +234,7 @@ static const struct {
 	{ "wrmsr", do_wrmsr }, { "time", do_time },   { "iomem", do_iomem }, { "off", do_off },
 	{ "callwait", do_callwait }, { "switches", do_switches }, { "symbol", do_symbol },
 	{ "fresh", do_fresh }, { "resident", do_resident }, { "people", do_people },
-	{ "spin", do_spin },   { "cat", proc_cat },   { "links", proc_links },
+	{ "spin", do_spin },   { "calls", do_calls },  { "cat", proc_cat },   { "links", proc_links },
 	{ "tasks", proc_tasks }, { "symbols", proc_symbols }, { "log", proc_log },
 };
 
