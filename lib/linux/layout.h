@@ -42,6 +42,7 @@ struct scry_linux;
 	X(MM_BRK, "mm_struct", "brk") \
 	X(MM_START_STACK, "mm_struct", "start_stack") \
 	X(COUNTER_COUNT, "percpu_counter", "count") \
+	X(COUNTER_PARTS, "percpu_counter", "counters") \
 	X(TREE_ROOT, "maple_tree", "ma_root") \
 	X(RANGE_PIVOT, "maple_range_64", "pivot") \
 	X(RANGE_SLOT, "maple_range_64", "slot") \

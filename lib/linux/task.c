@@ -9,6 +9,7 @@
 #define PF_KTHREAD  0x00200000u		/* include/linux/sched.h */
 #define TASK_IDLE   0x402u		/* uninterruptible, and no load */
 #define TASK_REPORT 0x7fu
+#define CPUS_MOST   1024u
 #define TASK_RTLOCK 0x1000u
 #define TASK_FROZEN 0x8000u
 
@@ -71,19 +72,37 @@ static int take_family(struct scry_linux *os, struct scry_linux_task *task)
 	return 0;
 }
 
-/* The first long of each counter: file, anonymous, (swap,) shared memory. */
+/* What the processors have counted and not yet added to the counter. */
+static int64_t counted_apart(struct scry_linux *os, uint64_t counter)
+{
+	uint64_t parts = value_of(os, counter, OS_COUNTER_PARTS), offsets, number, offset;
+	uint32_t count, value;
+	int64_t sum = 0;
+
+	if (!parts || !os_kallsyms_find(&os->symbols, "__per_cpu_offset", &offsets) ||
+	    !os_kallsyms_find(&os->symbols, "nr_cpu_ids", &number) || os_u32(os, number, &count) < 0)
+		return 0;
+	for (uint64_t i = 0; i < count && i < CPUS_MOST; i++)
+		if (os_u64(os, offsets + 8 * i, &offset) >= 0 && os_u32(os, parts + offset, &value) >= 0)
+			sum += (int32_t)value;
+	return sum;
+}
+
+/* Counters of file, anonymous, (swapped,) and shared pages. */
 static uint64_t resident(struct scry_linux *os, uint64_t mm)
 {
 	const struct os_member *rss = &os->member[OS_MM_RSS], *count = &os->member[OS_COUNTER_COUNT];
-	bool per_cpu = os_has(os, OS_COUNTER_COUNT) && rss->size >= 4 * count->type_size;
+	bool per_cpu = count->type_size && rss->size >= 4 * count->type_size;	/* from 6.2 */
 	uint64_t step = per_cpu ? count->type_size : 8, sum = 0;
 
 	for (uint64_t i = 0; rss->size && i < 4; i++) {
-		uint64_t at = os_at(os, mm, OS_MM_RSS) + i * step, value;
+		uint64_t counter = os_at(os, mm, OS_MM_RSS) + i * step, value;
 
+		if (i == 2 || os_u64(os, counter + (per_cpu ? count->offset : 0), &value) < 0)
+			continue;
 		if (per_cpu)
-			at += count->offset;
-		if (i != 2 && os_u64(os, at, &value) >= 0 && (int64_t)value > 0)
+			value += (uint64_t)counted_apart(os, counter);
+		if ((int64_t)value > 0)
 			sum += value;
 	}
 	return sum * PAGE;
