@@ -10,6 +10,7 @@ import time
 class Client:
     def __init__(self, port):
         self.s = socket.create_connection(("127.0.0.1", port))
+        self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.s.settimeout(30)
         self.data = b""
 
