@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
+#include "xen.h"
+
+static int list_one(struct xen_host *host, const struct xen_domain *domain,
+		    const char *hypervisor, scry_list_fn fn, void *opaque)
+{
+	struct scry_vm_entry entry = { .hypervisor = hypervisor, .vcpus = domain->vcpus,
+				       .ram_bytes = domain->pages * XEN_PAGE_SIZE };
+	char name[64], uri[80];
+
+	xen_domain_name(host, domain->id, name, sizeof(name));
+	snprintf(uri, sizeof(uri), "xen:%u", domain->id);
+	entry.name = name;
+	entry.uri = uri;
+	return fn(&entry, opaque);
+}
+
+/* Domains that can be looked into: not dom0, and not those without hardware's help. */
+int xen_list(scry_list_fn fn, void *opaque)
+{
+	struct xen_domain domain;
+	struct xen_host host;
+	char hypervisor[96];
+	int ret = 0;
+
+	if (!xen_is_here() || xen_host_open(&host) < 0)
+		return 0;
+	xen_host_version(&host, hypervisor, sizeof(hypervisor));
+	for (uint32_t id = 1; !ret && xen_domain_next(&host, id, &domain) > 0; id = domain.id + 1)
+		if (domain.flags & XEN_DOMINF_hvm_guest && !(domain.flags & XEN_DOMINF_dying))
+			ret = list_one(&host, &domain, hypervisor, fn, opaque);
+	xen_host_close(&host);
+	return ret;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdlib.h>
+#include <string.h>
+
+#include "xen.h"
+
+/*
+ * Which guest frames are there.  Xen says of each whether it is, a thousand in a call,
+ * and of the domain how many they are.  A domain of 64 MiB has its last frame below
+ * 4 GiB, so not all can be asked for: first one frame of each chunk of 2 MiB, then all
+ * of the chunks that have it; and only if that does not find them all, more.
+ */
+
+#define BATCH 1024u	/* frames that Xen takes in one call */
+#define CHUNK 512u
+
+struct search {
+	struct xen_vm *x;
+	uint64_t frames;	/* of the domain, from 0 on */
+	uint64_t *present;	/* a bit each */
+	uint64_t *seen;		/* a bit for each chunk: all of it is known */
+	uint64_t found;
+	size_t count;		/* gathered for the next call */
+	bool whole;		/* they are of whole chunks */
+	uint64_t hits;		/* chunks to look at, found by this round */
+	xen_pfn_t gfn[BATCH], type[BATCH];
+};
+
+static bool test_bit(const uint64_t *bits, uint64_t n)
+{
+	return bits[n / 64] >> n % 64 & 1;
+}
+
+static void set_bit(uint64_t *bits, uint64_t n)
+{
+	bits[n / 64] |= UINT64_C(1) << n % 64;
+}
+
+static bool is_there(xen_pfn_t type)
+{
+	type &= XEN_DOMCTL_PFINFO_LTAB_MASK;
+	return type != XEN_DOMCTL_PFINFO_XTAB && type != XEN_DOMCTL_PFINFO_XALLOC &&
+	       type != XEN_DOMCTL_PFINFO_BROKEN;
+}
+
+/* Ask for what has been gathered. */
+static int ask(struct search *s)
+{
+	size_t count = s->count;
+
+	if (!count)
+		return 0;
+	s->count = 0;
+	memcpy(s->type, s->gfn, count * sizeof(s->gfn[0]));
+	if (XEN_CALL(s->x, xc_get_pfn_type_batch, (unsigned)count, s->type) < 0)
+		return xen_failed(s->x, "find out which of its memory is there");
+	for (size_t i = 0; i < count; i++)
+		if (is_there(s->type[i]) && !test_bit(s->present, s->gfn[i])) {
+			set_bit(s->present, s->gfn[i]);
+			s->found++;
+		}
+	return 0;
+}
+
+static int want(struct search *s, uint64_t gfn)
+{
+	s->gfn[s->count++] = gfn;
+	return s->count == BATCH ? ask(s) : 0;
+}
+
+static uint64_t chunk_end(const struct search *s, uint64_t chunk)
+{
+	uint64_t end = (chunk + 1) * CHUNK;
+
+	return end < s->frames ? end : s->frames;
+}
+
+/* One frame in each `stride` of the chunks that are not known. */
+static int sample(struct search *s, uint64_t stride)
+{
+	for (uint64_t c = 0; c * CHUNK < s->frames; c++)
+		for (uint64_t gfn = c * CHUNK; !test_bit(s->seen, c) && gfn < chunk_end(s, c);
+		     gfn += stride) {
+			int ret = want(s, gfn);
+
+			if (ret < 0)
+				return ret;
+		}
+	return ask(s);
+}
+
+static bool has_any(const struct search *s, uint64_t chunk)
+{
+	for (uint64_t word = chunk * CHUNK / 64; word < (chunk + 1) * CHUNK / 64; word++)
+		if (s->present[word])
+			return true;
+	return false;
+}
+
+/* All of the chunks of which a frame is there. */
+static int complete(struct search *s)
+{
+	for (uint64_t c = 0; c * CHUNK < s->frames; c++) {
+		if (test_bit(s->seen, c) || !has_any(s, c))
+			continue;
+		set_bit(s->seen, c);
+		for (uint64_t gfn = c * CHUNK; gfn < chunk_end(s, c); gfn++) {
+			int ret = want(s, gfn);
+
+			if (ret < 0)
+				return ret;
+		}
+	}
+	return ask(s);
+}
+
+static int search(struct search *s, uint64_t pages)
+{
+	for (uint64_t stride = CHUNK; stride && s->found < pages; stride /= 8) {
+		int ret = sample(s, stride);
+
+		if (!ret)
+			ret = complete(s);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* The next run of frames from *gfn on. */
+static bool next_range(const struct search *s, uint64_t *gfn, struct xen_range *range)
+{
+	while (*gfn < s->frames && !test_bit(s->present, *gfn))
+		*gfn += s->present[*gfn / 64] ? 1 : 64 - *gfn % 64;
+	range->gfn = *gfn;
+	while (*gfn < s->frames && test_bit(s->present, *gfn))
+		++*gfn;
+	range->count = *gfn - range->gfn;
+	return range->count;
+}
+
+static int to_ranges(const struct search *s, struct xen_range **ranges, size_t *count)
+{
+	struct xen_range range;
+	size_t n = 0, i = 0;
+
+	for (uint64_t gfn = 0; next_range(s, &gfn, &range);)
+		n++;
+	*ranges = calloc(n ? n : 1, sizeof(**ranges));
+	if (!*ranges)
+		return scry_fail(SCRY_E_NOMEM, "out of memory for the memory map");
+	for (uint64_t gfn = 0; next_range(s, &gfn, &range);)
+		(*ranges)[i++] = range;
+	*count = n;
+	return 0;
+}
+
+int xen_populated(struct xen_vm *x, struct xen_range **ranges, size_t *count)
+{
+	struct search *s = calloc(1, sizeof(*s));
+	struct xen_domain domain = { .pages = 0 };
+	xen_pfn_t last = 0;
+	int ret;
+
+	if (!s)
+		return scry_fail(SCRY_E_NOMEM, "out of memory for the memory map");
+	s->x = x;
+	ret = xen_domain_next(&x->host, x->domid, &domain);
+	if (ret >= 0)
+		ret = XEN_CALL(x, xc_domain_maximum_gpfn, &last) < 0 ?
+		      xen_failed(x, "find its last frame") : 0;
+	s->frames = last + 1;
+	s->present = calloc(s->frames / CHUNK + 1, CHUNK / 8);
+	s->seen = calloc(s->frames / CHUNK / 64 + 1, 8);
+	if (!ret && (!s->present || !s->seen))
+		ret = scry_fail(SCRY_E_NOMEM, "out of memory for the memory map");
+	if (!ret)
+		ret = search(s, domain.pages);
+	if (!ret)
+		ret = to_ranges(s, ranges, count);
+	free(s->present);
+	free(s->seen);
+	free(s);
+	return ret;
+}

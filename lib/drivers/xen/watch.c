@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "xen.h"
+
+/*
+ * Xen tells nobody when a domain gives a page back or gets one, and a mapping keeps
+ * showing the page that was there.  So a thread looks at the domain's count of pages
+ * and steps `life` when it is another one: then the map is made anew.
+ */
+
+#define PERIOD_MS 20
+
+static void step_life(struct xen_vm *x)
+{
+	__atomic_fetch_add(&x->life, 1, __ATOMIC_SEQ_CST);
+}
+
+static void *watch(void *opaque)
+{
+	struct pollfd end;
+	struct xen_vm *x = opaque;
+	struct xen_domain domain;
+	uint64_t pages = UINT64_MAX;
+
+	end = (struct pollfd){ .fd = x->watch_end, .events = POLLIN };
+	while (poll(&end, 1, PERIOD_MS) <= 0) {
+		int ret = xen_domain_next(&x->host, x->domid, &domain);
+
+		if (ret == 0 || (ret > 0 && (domain.id != x->domid ||
+					     domain.flags & XEN_DOMINF_dying))) {
+			__atomic_store_n(&x->life, 0, __ATOMIC_SEQ_CST);
+			return NULL;
+		}
+		if (ret > 0 && domain.pages != pages) {
+			if (pages != UINT64_MAX)
+				step_life(x);
+			pages = domain.pages;
+		}
+	}
+	return NULL;
+}
+
+int xen_watch_start(struct xen_vm *x)
+{
+	sigset_t all, before;
+	int ret;
+
+	x->watch_end = eventfd(0, EFD_CLOEXEC);
+	if (x->watch_end < 0)
+		return scry_fail(SCRY_E_NOMEM, "cannot make an eventfd: %s", strerror(errno));
+	/* The program's signals are its own threads' business. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	ret = pthread_create(&x->watcher, NULL, watch, x);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (ret)
+		return scry_fail(SCRY_E_NOMEM, "cannot start a thread: %s", strerror(ret));
+	x->watching = true;
+	return 0;
+}
+
+void xen_watch_stop(struct xen_vm *x)
+{
+	const uint64_t one = 1;
+
+	if (x->watching && write(x->watch_end, &one, sizeof(one)) == sizeof(one))
+		pthread_join(x->watcher, NULL);
+	if (x->watch_end >= 0)
+		close(x->watch_end);
+	x->watching = false;
+}

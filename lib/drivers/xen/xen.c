@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xen.h"
+
+/*
+ * Driver `xen`: a domain of the Xen that this dom0 runs on, by Xen's own libraries.
+ */
+
+int xen_failed(struct xen_vm *x, const char *what)
+{
+	int error = errno;
+
+	if (error == ESRCH)
+		return scry_fail(SCRY_E_GONE, "VM %s has ended", x->vm->name);
+	return scry_fail(error == EPERM || error == EACCES ? SCRY_E_PERM : SCRY_E_IO,
+			 "cannot %s: Xen refuses that for VM %s (%s)", what, x->vm->name,
+			 strerror(error));
+}
+
+#define NO_VCPU_PAUSE \
+	"Xen pauses whole domains; its one call for a vCPU alone is for its debugger, and left out " \
+	"of what distributions build"
+
+static void set_caps(struct scry_vm *vm)
+{
+	static const enum scry_cap have[] = {
+		SCRY_CAP_VCPU_COUNT, SCRY_CAP_MAX_GFN, SCRY_CAP_MEMORY_MAP, SCRY_CAP_PAUSE,
+		SCRY_CAP_PHYS_WRITE, SCRY_CAP_RAM_MAP,
+	};
+
+	for (int cap = 0; cap < SCRY_CAP_COUNT; cap++)
+		scry_cap_set(vm, cap, false, "the driver for Xen does not do this");
+	for (size_t i = 0; i < sizeof(have) / sizeof(have[0]); i++)
+		scry_cap_set(vm, have[i], true, "");
+	scry_cap_set(vm, SCRY_CAP_PHYS_READ, true, "by loads from Xen's mapping");
+	scry_cap_set(vm, SCRY_CAP_VCPU_PAUSE, false, NO_VCPU_PAUSE);
+}
+
+static struct xen_vm *xen_new(struct scry_vm *vm)
+{
+	struct xen_vm *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return NULL;
+	x->vm = vm;
+	x->watch_end = -1;
+	x->life = 1;
+	x->watchdog.socket = -1;
+	pthread_mutex_init(&x->pause_lock, NULL);
+	vm->driver_data = x;
+	return x;
+}
+
+static void xen_close(struct scry_vm *vm)
+{
+	struct xen_vm *x = xen_of(vm);
+
+	xen_watch_stop(x);
+	xen_watchdog_stop(&x->watchdog, vm->timeout_ms);
+	xen_unmap_all(x);
+	if (x->model)
+		x->host.libraries.xendevicemodel_close(x->model);
+	if (x->memory)
+		x->host.libraries.xenforeignmemory_close(x->memory);
+	xen_host_close(&x->host);
+	pthread_mutex_destroy(&x->pause_lock);
+	free(x);
+}
+
+static int open_handles(struct xen_vm *x)
+{
+	x->memory = x->host.libraries.xenforeignmemory_open(&xen_silence, 0);
+	if (!x->memory)
+		return xen_failed(x, "map memory");
+	x->model = x->host.libraries.xendevicemodel_open(&xen_silence, 0);
+	return x->model ? 0 : xen_failed(x, "inject");
+}
+
+static int check_domain(const struct scry_vm *vm, const struct xen_domain *domain)
+{
+	if (!(domain->flags & XEN_DOMINF_hvm_guest))
+		return scry_fail(SCRY_E_UNSUPPORTED, "%s is a PV domain: scry looks into HVM and PVH "
+				 "domains", vm->name);
+	if (domain->flags & XEN_DOMINF_dying)
+		return scry_fail(SCRY_E_GONE, "VM %s has ended", vm->name);
+	if (domain->vcpus > SCRY_MAX_VCPUS)
+		return scry_fail(SCRY_E_UNSUPPORTED, "%s has %u vCPUs: scry knows %u at most",
+				 vm->name, domain->vcpus, SCRY_MAX_VCPUS);
+	return 0;
+}
+
+static int attach(struct xen_vm *x, const char *address)
+{
+	struct xen_domain domain;
+	int ret = xen_host_open(&x->host);
+
+	if (!ret)
+		ret = xen_domain_find(&x->host, address, &domain);
+	if (ret < 0)
+		return ret;
+	x->domid = domain.id;
+	x->vm->vcpus = domain.vcpus;
+	x->vm->ram_access = SCRY_RAM_MAPPED;
+	xen_domain_name(&x->host, domain.id, x->vm->name, sizeof(x->vm->name));
+	xen_host_version(&x->host, x->vm->hypervisor, sizeof(x->vm->hypervisor));
+	ret = check_domain(x->vm, &domain);
+	if (!ret)
+		ret = open_handles(x);
+	if (!ret)
+		ret = xen_watchdog_start(&x->watchdog, x->domid, x->vm->vcpus,
+					 x->vm->reply_timeout_ms);
+	return ret < 0 ? ret : xen_watch_start(x);
+}
+
+static int xen_open(struct scry_vm *vm, const char *address)
+{
+	struct xen_vm *x = xen_new(vm);
+	int ret;
+
+	if (!x)
+		return scry_fail(SCRY_E_NOMEM, "out of memory while opening %s", address);
+	ret = attach(x, address);
+	if (ret < 0) {
+		xen_close(vm);
+		return ret;
+	}
+	set_caps(vm);
+	return 0;
+}
+
+const struct scry_driver scry_driver_xen = {
+	.scheme = "xen",
+	.open = xen_open,
+	.close = xen_close,
+	.list = xen_list,
+	.map = xen_map,
+	.write = xen_write,
+	.vcpu_stop = xen_vcpu_stop,
+	.vcpu_go = xen_vcpu_go,
+};

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCRY_DRIVER_XEN_H
+#define SCRY_DRIVER_XEN_H
+
+#include "../../driver.h"
+#include "libraries.h"
+#include "watchdog.h"
+
+extern const struct scry_driver scry_driver_xen;
+
+/* Xen as a client of it holds it: libraries, and the handles that they gave. */
+struct xen_host {
+	struct xen_libraries libraries;
+	xc_interface *xc;
+	struct xs_handle *store;	/* NULL where xenstored does not run */
+};
+
+/* What lasts of xen_domctl_getdomaininfo from release to release. */
+struct xen_domain {
+	uint32_t id, flags;		/* XEN_DOMINF_* */
+	uint64_t pages;
+	unsigned vcpus;			/* that it may have */
+};
+
+/* A part of guest RAM mapped at one go; it stays mapped until the domain's pages change. */
+struct xen_mapping {
+	struct xen_mapping *next;
+	unsigned char *host;
+	size_t pages;
+	bool stale;			/* private memory in its place */
+};
+
+struct xen_vm {
+	struct scry_vm *vm;
+	struct xen_host host;
+	xenforeignmemory_handle *memory;
+	xendevicemodel_handle *model;
+	uint32_t domid;
+	struct xen_mapping *mappings;
+	uint64_t life;			/* of the memory map; 0 = the domain has ended */
+
+	pthread_mutex_t pause_lock;	/* the domain's pause, for all vCPUs stopped */
+	uint64_t stopped;		/* vCPUs, as bits */
+
+	struct xen_watchdog watchdog;
+	pthread_t watcher;		/* watch.c */
+	bool watching;
+	int watch_end;			/* eventfd: ends the watcher */
+};
+
+static inline struct xen_vm *xen_of(struct scry_vm *vm)
+{
+	return vm->driver_data;
+}
+
+/* Of the library's function of that name. */
+#define XEN_CALL(x, name, ...) ((x)->host.libraries.name((x)->host.xc, (x)->domid, ##__VA_ARGS__))
+
+/* domain.c */
+int xen_host_open(struct xen_host *host);
+void xen_host_close(struct xen_host *host);
+/* The domain of that number, or the next there is: 1; 0 = none; or a failure. */
+int xen_domain_next(struct xen_host *host, uint32_t first, struct xen_domain *domain);
+/* By a number or a name. */
+int xen_domain_find(struct xen_host *host, const char *address, struct xen_domain *domain);
+/* In *name: its name, or "domain 7". */
+void xen_domain_name(struct xen_host *host, uint32_t id, char *name, size_t size);
+void xen_host_version(struct xen_host *host, char *text, size_t size);
+
+/* list.c */
+int xen_list(scry_list_fn fn, void *opaque);
+
+/* populated.c: which guest frames there are; ascending ranges, free() them. */
+struct xen_range {
+	uint64_t gfn, count;
+};
+int xen_populated(struct xen_vm *x, struct xen_range **ranges, size_t *count);
+
+/* map.c */
+int xen_map(struct scry_vm *vm);
+void xen_unmap_all(struct xen_vm *x);
+
+/* memory.c */
+int xen_write(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len);
+
+/* pause.c */
+int xen_vcpu_stop(struct scry_vm *vm, unsigned vcpu);
+int xen_vcpu_go(struct scry_vm *vm, unsigned vcpu);
+
+/* watch.c: note when the domain ends, or its pages change. */
+int xen_watch_start(struct xen_vm *x);
+void xen_watch_stop(struct xen_vm *x);
+
+/* What the last call to Xen says in errno, as a failure to do `what`. */
+int xen_failed(struct xen_vm *x, const char *what);
+
+#endif
