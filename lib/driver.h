@@ -38,6 +38,11 @@ struct scry_driver {
 	 * and whenever *life is no longer what the published map saw.
 	 */
 	int (*map)(struct scry_vm *vm);
+	/*
+	 * Map (at least) these bytes, all of them memory, and publish that.  Optional:
+	 * of a driver that maps what is asked for when it is.  With map_lock held.
+	 */
+	int (*reach)(struct scry_vm *vm, uint64_t gpa, size_t len);
 
 	/* Physical memory that no mapping reaches, in as few steps as can be. */
 	int (*read)(struct scry_vm *vm, const struct scry_map *map, const struct scry_piece *piece,

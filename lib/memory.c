@@ -35,6 +35,19 @@ static int check_range(const struct scry_map *map, uint64_t gpa, size_t len, boo
 	return 0;
 }
 
+/* The same, and the driver has mapped what it maps on demand: *map is the map then. */
+static int find_range(struct scry_vm *vm, const struct scry_map **map, uint64_t gpa, size_t len)
+{
+	const struct scry_map *before = *map;
+	int ret = check_range(*map, gpa, len, false);
+
+	if (!ret)
+		ret = scry_reach(vm, map, gpa, len);
+	if (!ret && *map != before)
+		ret = check_range(*map, gpa, len, false);
+	return ret;
+}
+
 /* Pieces for the driver, gathered. */
 struct batch {
 	struct scry_vm *vm;
@@ -48,7 +61,10 @@ static int batch_read(struct batch *b)
 	size_t count = b->count;
 
 	b->count = 0;
-	return count ? b->vm->driver->read(b->vm, b->map, b->piece, count) : 0;
+	/* One that maps on demand has nothing else to read than a map that is past. */
+	if (!count || b->vm->driver->reach)
+		return 0;
+	return b->vm->driver->read(b->vm, b->map, b->piece, count);
 }
 
 /* Copy what is mapped of [gpa, gpa + len), all of it memory, and gather the rest. */
@@ -84,7 +100,7 @@ static int read_slow(struct scry_vm *vm, uint64_t gpa, void *buf, size_t len)
 		b.count = 0;
 		ret = scry_live_map(vm, &b.map);
 		if (!ret)
-			ret = check_range(b.map, gpa, len, false);
+			ret = find_range(vm, &b.map, gpa, len);
 		if (!ret)
 			ret = read_range(&b, gpa, buf, len);
 		if (!ret)
@@ -141,7 +157,7 @@ static int readv_once(struct batch *b, struct scry_iov *iov, size_t count)
 
 	b->count = 0;
 	for (size_t i = 0; !ret && i < count; i++) {
-		iov[i].status = check_range(b->map, iov[i].gpa, iov[i].len, false);
+		iov[i].status = find_range(b->vm, &b->map, iov[i].gpa, iov[i].len);
 		if (iov[i].status < 0)
 			failed++;
 		else

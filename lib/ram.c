@@ -113,6 +113,38 @@ const struct scry_mapped_region *scry_region_of(const struct scry_map *map, uint
 	return NULL;
 }
 
+/* The next stretch that is not mapped, or len. */
+static size_t mapped_len(const struct scry_map *map, uint64_t gpa, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		const struct scry_mapped_region *r = scry_region_of(map, gpa + done);
+
+		if (!r || !r->host)
+			break;
+		done += r->region.gpa + r->region.size - (gpa + done);
+	}
+	return done < len ? done : len;
+}
+
+int scry_reach(struct scry_vm *vm, const struct scry_map **map, uint64_t gpa, size_t len)
+{
+	size_t done = vm->driver->reach ? mapped_len(*map, gpa, len) : len;
+	int ret = 0;
+
+	if (done == len)
+		return 0;
+	pthread_mutex_lock(&vm->map_lock);
+	/* What is of a map that is past is not looked at any longer. */
+	if (scry_current_map(vm)->ram.life_seen == (*map)->ram.life_seen) {
+		ret = vm->driver->reach(vm, gpa + done, len - done);
+		*map = scry_current_map(vm);
+	}
+	pthread_mutex_unlock(&vm->map_lock);
+	return ret;
+}
+
 void *scry_phys_ptr_slow(struct scry_vm *vm, uint64_t gpa, size_t len)
 {
 	const struct scry_mapped_region *r;
@@ -120,6 +152,8 @@ void *scry_phys_ptr_slow(struct scry_vm *vm, uint64_t gpa, size_t len)
 	uint64_t offset;
 
 	if (scry_live_map(vm, &map) < 0)
+		return NULL;
+	if (scry_region_of(map, gpa) && scry_reach(vm, &map, gpa, len) < 0)
 		return NULL;
 	r = scry_region_of(map, gpa);
 	if (!r) {
@@ -163,6 +197,30 @@ uint64_t scry_ram_bytes(struct scry_vm *vm)
 	return bytes;
 }
 
+/* What is mapped of a stretch and what is not yet are one. */
+static bool continues(const struct scry_mapped_region *before, const struct scry_mapped_region *r)
+{
+	return before->region.gpa + before->region.size == r->region.gpa &&
+	       before->region.flags == r->region.flags && !before->host != !r->host;
+}
+
+static size_t copy_regions(const struct scry_map *map, struct scry_region *regions, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < guests(map); i++) {
+		const struct scry_mapped_region *r = &map->region[i];
+
+		if (!i || !continues(r - 1, r)) {
+			if (n++ < max)
+				regions[n - 1] = r->region;
+		} else if (n <= max) {
+			regions[n - 1].size += r->region.size;
+		}
+	}
+	return n;
+}
+
 int scry_memory_map(struct scry_vm *vm, struct scry_region *regions, size_t max)
 {
 	const struct scry_map *map;
@@ -170,9 +228,7 @@ int scry_memory_map(struct scry_vm *vm, struct scry_region *regions, size_t max)
 
 	if (ret < 0)
 		return ret;
-	for (size_t i = 0; i < guests(map) && i < max; i++)
-		regions[i] = map->region[i].region;
-	return (int)guests(map);
+	return (int)copy_regions(map, regions, max);
 }
 
 int scry_max_gfn(struct scry_vm *vm, uint64_t *gfn)

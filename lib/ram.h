@@ -10,6 +10,9 @@ int scry_ram_refresh(struct scry_vm *vm);
 /* The map as it is now: that in hand, if it still is, else a fresh one. */
 int scry_live_map(struct scry_vm *vm, const struct scry_map **map);
 
+/* Have a driver that maps on demand map this, all of it memory; *map is the map then. */
+int scry_reach(struct scry_vm *vm, const struct scry_map **map, uint64_t gpa, size_t len);
+
 /* After reading through it: was it the map all the time? */
 bool scry_still_live(const struct scry_map *map);
 

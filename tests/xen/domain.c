@@ -55,11 +55,14 @@ static int create(struct plan *plan)
 		.grant_opts = XEN_DOMCTL_GRANT_version(1),
 		.arch.emulation_flags = XEN_X86_EMU_LAPIC,
 	};
+	/* It is busy all the time, and dom0 shares the processor with it. */
+	struct xen_domctl_sched_credit2 weight = { .weight = 16 };
 
 	TRY(xc_domain_create(xch, &plan->id, &config));
 	TRY(xc_domain_max_vcpus(xch, plan->id, plan->vcpus));
 	TRY(xc_domain_setmaxmem(xch, plan->id, plan->size / 1024 + 4096));
 	TRY(xc_set_paging_mempool_size(xch, plan->id, PAGING_POOL));
+	TRY(xc_sched_credit2_domain_set(xch, plan->id, &weight));
 	if (plan->altp2m)
 		TRY(xc_hvm_param_set(xch, plan->id, HVM_PARAM_ALTP2M, XEN_ALTP2M_external));
 	return 0;

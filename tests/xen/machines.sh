@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # set there
 
-xen_args="console=com1 com1=115200,8n1 loglvl=info guest_loglvl=info bootscrub=0"
+xen_args="console=com1 com1=115200,8n1 loglvl=info guest_loglvl=warning bootscrub=0"
 xen_args+=" watchdog=0 dom0_mem=384M,max:384M altp2m=1 spec-ctrl=no ${SCRY_LAB_XEN-}"
 dom0_args="console=hvc0 quiet loglevel=4 panic=-1 mitigations=off tsc=reliable apparmor=0 rodata=off"
 
@@ -11,12 +11,16 @@ dom0_args="console=hvc0 quiet loglevel=4 panic=-1 mitigations=off tsc=reliable a
 qemu_cpu="EPYC,-smap,-monitor,-rdtscp,-rdseed,-3dnowprefetch,-nrip-save,-avx,-avx2,-fma,-f16c"
 qemu_cpu+=",-sha-ni,-misalignsse,-osvw,-topoext,-fxsr-opt,-xsavec,-xsaves"
 
-# Start them on the files of a folder; what Xen and dom0 say goes to its file console.
+# Time goes by instructions, in both: on a busy host nothing is late, only slow.
+# Start them on the files of a folder, by the command that follows; what Xen and dom0
+# say goes to the folder's file console.
 start_qemu() {
-	exec qemu-system-x86_64 -accel tcg -machine q35 -smp 1 -m "${SCRY_LAB_MIB:-768}" \
-		-display none -no-reboot -nodefaults -serial "file:$1/console" -cpu "$qemu_cpu" \
+	local dir=$1
+	shift
+	exec "$@" qemu-system-x86_64 -accel tcg -icount shift=3,sleep=off -machine q35 -smp 1 -m "${SCRY_LAB_MIB:-768}" \
+		-display none -no-reboot -nodefaults -serial "file:$dir/console" -cpu "$qemu_cpu" \
 		-kernel "$ready/xen" -append "$xen_args cpuidle=0" \
-		-initrd "$ready/vmlinux $dom0_args,$1/initramfs"
+		-initrd "$ready/vmlinux $dom0_args,$dir/initramfs"
 }
 
 # A boot medium: GRUB, and what it loads.
@@ -43,6 +47,7 @@ make_iso() {
 # Debian builds its debugger in, which waits for a word to begin.
 start_bochs() {
 	local dir=$1 usr=$bochs/usr
+	shift
 	make_iso "$dir" || return
 	cat >"$dir/bochsrc" <<-EOT
 	config_interface: textconfig
@@ -68,6 +73,6 @@ start_bochs() {
 	EOT
 	echo c >"$dir/rc"
 	export LTDL_LIBRARY_PATH=$usr/lib/x86_64-linux-gnu/bochs/plugins BXSHARE=$usr/share/bochs
-	exec "$usr/lib64/ld-linux-x86-64.so.2" --library-path "$usr/lib/x86_64-linux-gnu" \
+	exec "$@" "$usr/lib64/ld-linux-x86-64.so.2" --library-path "$usr/lib/x86_64-linux-gnu" \
 		"$usr/bin/bochs-bin" -q -f "$dir/bochsrc" -rc "$dir/rc"
 }

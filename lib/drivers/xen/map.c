@@ -4,33 +4,24 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "xen.h"
+#include "areas.h"
 
-#define AT_ONCE 16384u	/* frames mapped by one call */
-
-/* A mapped run of frames, to be split where they turned out not to be there. */
-struct run {
-	uint64_t gfn;
-	size_t count;
-	unsigned char *host;
-	const int *err;
-};
+/*
+ * The domain's memory map.  What is populated is known at once, but mapped only as it
+ * is asked for: in a PV dom0 each page costs Xen a microsecond or ten.  The parts grow,
+ * so that all of it is mapped in some dozens of calls, by whoever reads all of it.
+ */
 
 struct regions {
 	struct scry_mapped_region *list;
 	size_t count, room;
 };
 
-static int add_region(struct regions *r, uint64_t gfn, uint64_t count, unsigned char *host)
+static int add_region(struct regions *r, const struct xen_area *a, uint64_t first, uint64_t end,
+		      bool mapped)
 {
-	struct scry_mapped_region *last = r->count ? &r->list[r->count - 1] : NULL, *more;
-	uint64_t gpa = gfn * XEN_PAGE_SIZE, size = count * XEN_PAGE_SIZE;
+	struct scry_mapped_region *more;
 
-	if (last && last->region.gpa + last->region.size == gpa &&
-	    last->host + last->region.size == host) {
-		last->region.size += size;
-		return 0;
-	}
 	if (r->count == r->room) {
 		r->room = r->room ? 2 * r->room : 64;
 		more = realloc(r->list, r->room * sizeof(*more));
@@ -39,133 +30,55 @@ static int add_region(struct regions *r, uint64_t gfn, uint64_t count, unsigned 
 		r->list = more;
 	}
 	r->list[r->count++] = (struct scry_mapped_region){
-		.region = { .gpa = gpa, .size = size, .flags = SCRY_REGION_MAPPED }, .host = host,
+		.region = { .gpa = (a->gfn + first) * XEN_PAGE_SIZE,
+			    .size = (end - first) * XEN_PAGE_SIZE,
+			    .flags = SCRY_REGION_MAPPED },
+		.host = mapped ? a->host + first * XEN_PAGE_SIZE : NULL,
 	};
 	return 0;
 }
 
-/* A page may have gone since it was found. */
-static int add_run(struct regions *r, const struct run *run)
+/* A region for each run of frames that are mapped, and that are not. */
+static int add_area(struct regions *r, const struct xen_area *a)
 {
-	size_t start = 0;
+	enum xen_frame state;
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i <= run->count; i++) {
-		if (i < run->count && !run->err[i])
-			continue;
-		if (i > start)
-			ret = add_region(r, run->gfn + start, i - start,
-					 run->host + start * XEN_PAGE_SIZE);
-		start = i + 1;
+	for (uint64_t first = 0, end; !ret && first < a->count; first = end) {
+		state = xen_area_state(a, first, &end);
+		if (state != XEN_FRAME_ABSENT)
+			ret = add_region(r, a, first, end, state == XEN_FRAME_MAPPED);
 	}
 	return ret;
 }
 
-/* Note a mapping, to be kept until the map is another. */
-static int keep(struct xen_vm *x, unsigned char *host, size_t pages)
-{
-	struct xen_mapping *m = malloc(sizeof(*m));
-
-	if (!m) {
-		x->host.libraries.xenforeignmemory_unmap(x->memory, host, pages);
-		return scry_fail(SCRY_E_NOMEM, "out of memory for the memory map");
-	}
-	*m = (struct xen_mapping){ .next = x->mappings, .host = host, .pages = pages };
-	x->mappings = m;
-	return 0;
-}
-
-/* What a call of xenforeignmemory_map2() takes and gives. */
-struct lists {
-	xen_pfn_t gfn[AT_ONCE];
-	int err[AT_ONCE];
-};
-
-/* Map up to AT_ONCE frames at an address that has been reserved. */
-static int map_run(struct xen_vm *x, struct lists *lists, struct run *run, struct regions *r)
+/* The list is by descending addresses. */
+static int add_areas(struct regions *r, const struct xen_area *a)
 {
 	int ret;
 
-	for (size_t i = 0; i < run->count; i++)
-		lists->gfn[i] = run->gfn + i;
-	if (!x->host.libraries.xenforeignmemory_map2(x->memory, x->domid, run->host,
-						     PROT_READ | PROT_WRITE, MAP_FIXED, run->count,
-						     lists->gfn, lists->err))
-		return xen_failed(x, "map its memory");
-	ret = keep(x, run->host, run->count);
-	run->err = lists->err;
-	return ret < 0 ? ret : add_run(r, run);
+	if (!a || a->stale)
+		return 0;
+	ret = add_areas(r, a->next);
+	return ret < 0 ? ret : add_area(r, a);
 }
 
-static int map_range(struct xen_vm *x, struct lists *lists, const struct xen_range *range,
-		     struct regions *r)
+static int publish(struct xen_vm *x, uint64_t life)
 {
-	unsigned char *host = mmap(NULL, range->count * XEN_PAGE_SIZE, PROT_NONE,
-				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	int ret = 0;
+	struct regions r = { 0 };
+	int ret = add_areas(&r, x->areas);
 
-	if (host == MAP_FAILED)
-		return scry_fail(SCRY_E_NOMEM, "no room to map %llu pages of VM %s: %s",
-				 (unsigned long long)range->count, x->vm->name, strerror(errno));
-	for (uint64_t done = 0; !ret && done < range->count; done += AT_ONCE) {
-		uint64_t left = range->count - done;
-
-		ret = map_run(x, lists, &(struct run){ .gfn = range->gfn + done,
-						       .count = left < AT_ONCE ? left : AT_ONCE,
-						       .host = host + done * XEN_PAGE_SIZE }, r);
-	}
+	if (!ret)
+		ret = scry_ram_publish(x->vm, r.list, r.count, &x->life, life);
+	free(r.list);
 	return ret;
-}
-
-static int map_ranges(struct xen_vm *x, const struct xen_range *ranges, size_t count,
-		      struct regions *r)
-{
-	struct lists *lists = malloc(sizeof(*lists));
-	int ret = 0;
-
-	if (!lists)
-		return scry_fail(SCRY_E_NOMEM, "out of memory for the memory map");
-	for (size_t i = 0; !ret && i < count; i++)
-		ret = map_range(x, lists, &ranges[i], r);
-	free(lists);
-	return ret;
-}
-
-/*
- * A mapping keeps a page that the guest has given back from being freed.  Whoever
- * has a pointer into it may go on to use that; it is no longer guest memory.
- */
-static void drop(struct xen_mapping *m)
-{
-	for (; m; m = m->next) {
-		if (m->stale)
-			continue;
-		mmap(m->host, m->pages * XEN_PAGE_SIZE, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-		m->stale = true;
-	}
-}
-
-void xen_unmap_all(struct xen_vm *x)
-{
-	struct xen_mapping *m = x->mappings;
-
-	while (m) {
-		struct xen_mapping *next = m->next;
-
-		munmap(m->host, m->pages * XEN_PAGE_SIZE);
-		free(m);
-		m = next;
-	}
-	x->mappings = NULL;
 }
 
 int xen_map(struct scry_vm *vm)
 {
 	struct xen_vm *x = xen_of(vm);
 	uint64_t life = __atomic_load_n(&x->life, __ATOMIC_SEQ_CST);
-	struct xen_mapping *before = x->mappings;
-	struct regions r = { 0 };
+	struct xen_area *before = x->areas;
 	struct xen_range *ranges;
 	size_t count;
 	int ret;
@@ -175,12 +88,35 @@ int xen_map(struct scry_vm *vm)
 	ret = xen_populated(x, &ranges, &count);
 	if (ret < 0)
 		return ret;
-	ret = map_ranges(x, ranges, count, &r);
+	x->areas = NULL;
+	for (size_t i = 0; !ret && i < count; i++)
+		ret = xen_area_add(x, &ranges[i]);
 	if (!ret)
-		ret = scry_ram_publish(vm, r.list, r.count, &x->life, life);
-	if (!ret)
-		drop(before);
-	free(r.list);
+		ret = publish(x, life);
+	x->reached = 0;
 	free(ranges);
+	/* Whoever has a pointer there may go on to use it; it is guest memory no longer. */
+	xen_areas_retire(x, before);
 	return ret;
+}
+
+/* Frames to map at once: more each time. */
+static uint64_t step(struct xen_vm *x)
+{
+	unsigned doublings = x->reached++ / 4;
+
+	return XEN_AREA_PART << (doublings < 8 ? doublings : 8);
+}
+
+int xen_reach(struct scry_vm *vm, uint64_t gpa, size_t len)
+{
+	struct xen_vm *x = xen_of(vm);
+	uint64_t first = gpa / XEN_PAGE_SIZE, last = (gpa + len - 1) / XEN_PAGE_SIZE;
+	uint64_t frames = step(x);
+	int ret = 0;
+
+	for (struct xen_area *a = x->areas; !ret && a && !a->stale; a = a->next)
+		if (first < a->gfn + a->count && last >= a->gfn)
+			ret = xen_area_map(x, a, first, last, frames);
+	return ret < 0 ? ret : publish(x, scry_current_map(vm)->ram.life_seen);
 }

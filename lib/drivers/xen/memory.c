@@ -17,6 +17,8 @@ static int write_through(const struct scry_map *map, uint64_t gpa, const void *b
 		if (!r)
 			return scry_fail(SCRY_E_ADDRESS, "no guest memory at 0x%llx",
 					 (unsigned long long)gpa);
+		if (!r->host)
+			return 0;	/* of a map that is past: once more */
 		offset = gpa - r->region.gpa;
 		n = len < r->region.size - offset ? len : r->region.size - offset;
 		memcpy(r->host + offset, from, n);
@@ -35,6 +37,8 @@ int xen_write(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len)
 
 	do {
 		ret = scry_live_map(vm, &map);
+		if (!ret)
+			ret = scry_reach(vm, &map, gpa, len);
 		if (!ret)
 			ret = write_through(map, gpa, buf, len);
 	} while (!ret && !scry_still_live(map));

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bits.h"
 #include "xen.h"
 
 /*
@@ -25,16 +26,6 @@ struct search {
 	uint64_t hits;		/* chunks to look at, found by this round */
 	xen_pfn_t gfn[BATCH], type[BATCH];
 };
-
-static bool test_bit(const uint64_t *bits, uint64_t n)
-{
-	return bits[n / 64] >> n % 64 & 1;
-}
-
-static void set_bit(uint64_t *bits, uint64_t n)
-{
-	bits[n / 64] |= UINT64_C(1) << n % 64;
-}
 
 static bool is_there(xen_pfn_t type)
 {
@@ -97,21 +88,63 @@ static bool has_any(const struct search *s, uint64_t chunk)
 	return false;
 }
 
-/* All of the chunks of which a frame is there. */
-static int complete(struct search *s)
+/* Of a chunk that has any: how many frames may be there besides. */
+static uint64_t unknown(const struct search *s, uint64_t chunk)
 {
-	for (uint64_t c = 0; c * CHUNK < s->frames; c++) {
-		if (test_bit(s->seen, c) || !has_any(s, c))
-			continue;
-		set_bit(s->seen, c);
-		for (uint64_t gfn = c * CHUNK; gfn < chunk_end(s, c); gfn++) {
-			int ret = want(s, gfn);
+	uint64_t sum = 0;
 
-			if (ret < 0)
-				return ret;
-		}
+	if (test_bit(s->seen, chunk) || !has_any(s, chunk))
+		return 0;
+	for (uint64_t gfn = chunk * CHUNK; gfn < chunk_end(s, chunk); gfn++)
+		sum += !test_bit(s->present, gfn);
+	return sum;
+}
+
+static int ask_chunk(struct search *s, uint64_t chunk)
+{
+	set_bit(s->seen, chunk);
+	for (uint64_t gfn = chunk * CHUNK; gfn < chunk_end(s, chunk); gfn++) {
+		int ret = want(s, gfn);
+
+		if (ret < 0)
+			return ret;
 	}
 	return ask(s);
+}
+
+static void fill_chunk(struct search *s, uint64_t chunk)
+{
+	set_bit(s->seen, chunk);
+	for (uint64_t gfn = chunk * CHUNK; gfn < chunk_end(s, chunk); gfn++)
+		if (!test_bit(s->present, gfn)) {
+			set_bit(s->present, gfn);
+			s->found++;
+		}
+}
+
+/*
+ * All of the chunks of which a frame is there.  As soon as there are as many unknown
+ * frames as are missing, they are all there (or fail to be mapped); so begin where
+ * a domain has its holes: at the end, and in its first MiB.
+ */
+static int complete(struct search *s, uint64_t pages)
+{
+	uint64_t chunks = (s->frames + CHUNK - 1) / CHUNK, left = 0;
+	int ret = 0;
+
+	for (uint64_t c = 0; c < chunks; c++)
+		left += unknown(s, c);
+	for (uint64_t i = 0; !ret && i < chunks; i++) {
+		uint64_t c = i == 0 ? chunks - 1 : i == 1 ? 0 : chunks - i;
+		uint64_t here = unknown(s, c);
+
+		if (here && s->found + left == pages)
+			fill_chunk(s, c);
+		else if (here)
+			ret = ask_chunk(s, c);
+		left -= here;
+	}
+	return ret;
 }
 
 static int search(struct search *s, uint64_t pages)
@@ -120,7 +153,7 @@ static int search(struct search *s, uint64_t pages)
 		int ret = sample(s, stride);
 
 		if (!ret)
-			ret = complete(s);
+			ret = complete(s, pages);
 		if (ret < 0)
 			return ret;
 	}

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "xen.h"
+#include "areas.h"
 
 /*
  * Driver `xen`: a domain of the Xen that this dom0 runs on, by Xen's own libraries.
@@ -61,7 +61,7 @@ static void xen_close(struct scry_vm *vm)
 
 	xen_watch_stop(x);
 	xen_watchdog_stop(&x->watchdog, vm->timeout_ms);
-	xen_unmap_all(x);
+	xen_areas_free(x);
 	if (x->model)
 		x->host.libraries.xendevicemodel_close(x->model);
 	if (x->memory)
@@ -138,6 +138,7 @@ const struct scry_driver scry_driver_xen = {
 	.close = xen_close,
 	.list = xen_list,
 	.map = xen_map,
+	.reach = xen_reach,
 	.write = xen_write,
 	.vcpu_stop = xen_vcpu_stop,
 	.vcpu_go = xen_vcpu_go,

@@ -22,12 +22,16 @@ struct xen_domain {
 	unsigned vcpus;			/* that it may have */
 };
 
-/* A part of guest RAM mapped at one go; it stays mapped until the domain's pages change. */
-struct xen_mapping {
-	struct xen_mapping *next;
+/*
+ * A run of populated frames, and room for it in this process, where it is mapped in
+ * parts, as they are asked for.
+ */
+struct xen_area {
+	struct xen_area *next;		/* by descending gfn; then those of earlier maps */
+	uint64_t gfn, count;
 	unsigned char *host;
-	size_t pages;
-	bool stale;			/* private memory in its place */
+	uint64_t *mapped, *absent;	/* a bit for each part, and each frame that cannot be */
+	bool stale;			/* of an earlier map: private memory in its place */
 };
 
 struct xen_vm {
@@ -36,7 +40,8 @@ struct xen_vm {
 	xenforeignmemory_handle *memory;
 	xendevicemodel_handle *model;
 	uint32_t domid;
-	struct xen_mapping *mappings;
+	struct xen_area *areas;
+	unsigned reached;		/* how often more of this map was mapped */
 	uint64_t life;			/* of the memory map; 0 = the domain has ended */
 
 	pthread_mutex_t pause_lock;	/* the domain's pause, for all vCPUs stopped */
@@ -78,7 +83,7 @@ int xen_populated(struct xen_vm *x, struct xen_range **ranges, size_t *count);
 
 /* map.c */
 int xen_map(struct scry_vm *vm);
-void xen_unmap_all(struct xen_vm *x);
+int xen_reach(struct scry_vm *vm, uint64_t gpa, size_t len);
 
 /* memory.c */
 int xen_write(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len);
