@@ -5,7 +5,8 @@
 #include "uri.h"
 
 #define URI_MAX 4096
-#define FORMS   "qemu:NAME, qemu:PID, qemu:/path/agent.sock, kvmi:/path.sock or file:/path/dump"
+#define FORMS   "qemu:NAME, qemu:PID, qemu:/path/agent.sock, kvmi:/path.sock, " \
+		"xen:NAME, xen:DOMID or file:/path/dump"
 
 int scry_uri_parse(const char *uri, const struct scry_driver **driver, const char **address)
 {
