@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "driver.h"
+#include "stopped.h"
 #include "vm.h"
 
 /* All of this file runs with pause_lock held but for the public functions. */
@@ -67,18 +68,23 @@ static int vcpu_resume(struct scry_vm *vm, unsigned vcpu)
 	return vm->driver->vcpu_go(vm, vcpu);
 }
 
+int scry_vcpu_hold(struct scry_vm *vm, unsigned vcpu)
+{
+	int ret;
+
+	pthread_mutex_lock(&vm->pause_lock);
+	ret = vcpu_pause(vm, vcpu);
+	pthread_mutex_unlock(&vm->pause_lock);
+	return ret;
+}
+
 int scry_vcpu_pause(struct scry_vm *vm, unsigned vcpu)
 {
 	int ret = scry_check_vcpu(vm, vcpu);
 
 	if (!ret)
 		ret = scry_need(vm, SCRY_CAP_VCPU_PAUSE);
-	if (ret < 0)
-		return ret;
-	pthread_mutex_lock(&vm->pause_lock);
-	ret = vcpu_pause(vm, vcpu);
-	pthread_mutex_unlock(&vm->pause_lock);
-	return ret;
+	return ret < 0 ? ret : scry_vcpu_hold(vm, vcpu);
 }
 
 int scry_vcpu_resume(struct scry_vm *vm, unsigned vcpu)

@@ -16,7 +16,7 @@ int scry_on_stopped(struct scry_vm *vm, enum scry_cap cap, unsigned vcpu,
 		if (ret != SCRY_E_STATE)
 			return ret;
 	}
-	ret = scry_vcpu_pause(vm, vcpu);
+	ret = scry_vcpu_hold(vm, vcpu);
 	if (ret < 0)
 		return ret;
 	ret = call->make(vm, vcpu, call);

@@ -24,4 +24,10 @@ struct vcpu_call {
 int scry_on_stopped(struct scry_vm *vm, enum scry_cap cap, unsigned vcpu,
 		    const struct vcpu_call *call);
 
+/*
+ * As scry_vcpu_pause(), of a driver too that can only stop others with it; the end is
+ * scry_vcpu_resume().
+ */
+int scry_vcpu_hold(struct scry_vm *vm, unsigned vcpu);
+
 #endif

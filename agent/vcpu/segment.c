@@ -2,7 +2,6 @@
 #include "segment.h"
 
 #define ATTR_P        (1u << 7)
-#define ATTR_G        (1u << 15)
 #define ATTR_UNUSABLE (1u << 16)
 #define ATTR_BITS     0xf0ffu	/* without the limit's bits, which lie between in a descriptor */
 #define LDTR          6
@@ -34,17 +33,6 @@ void segment_put(struct qemu_cpu *cpu, unsigned index, const struct scry_seg *se
 	cpu_put32(cpu, at + cpu_layout.seg.limit, seg->limit);
 	cpu_put32(cpu, at + cpu_layout.seg.selector, seg->selector);
 	cpu_put32(cpu, at + cpu_layout.seg.flags, (attr & ATTR_BITS) << 8);
-}
-
-bool segment_valid(const struct scry_seg *seg)
-{
-	if (seg->attr & ~(ATTR_BITS | ATTR_UNUSABLE))
-		return false;
-	if (seg->attr & ATTR_UNUSABLE)
-		return true;
-	if (!(seg->attr & ATTR_P))
-		return false;
-	return seg->attr & ATTR_G ? (seg->limit & 0xfff) == 0xfff : seg->limit <= 0xfffff;
 }
 
 void table_get(const struct qemu_cpu *cpu, size_t at, struct scry_table *table)

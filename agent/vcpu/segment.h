@@ -10,9 +10,6 @@
 void segment_get(const struct qemu_cpu *cpu, unsigned index, struct scry_seg *seg);
 void segment_put(struct qemu_cpu *cpu, unsigned index, const struct scry_seg *seg);
 
-/* Is it one that a processor can hold? (the base is another matter) */
-bool segment_valid(const struct scry_seg *seg);
-
 /* GDTR and IDTR, at cpu_layout.gdt and .idt. */
 void table_get(const struct qemu_cpu *cpu, size_t at, struct scry_table *table);
 void table_put(struct qemu_cpu *cpu, size_t at, const struct scry_table *table);

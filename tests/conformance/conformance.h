@@ -120,6 +120,9 @@ int guest_run(struct ctx *c, unsigned vcpu, const struct probe_op *list, unsigne
 	      uint64_t repeat, struct probe_vcpu *block);
 /* One operation once; its result. */
 int guest_do(struct ctx *c, unsigned vcpu, struct probe_op op, struct probe_op *result);
+/* Pause the vCPU, on a driver that cannot do that alone the whole VM. */
+int guest_halt(struct ctx *c, unsigned vcpu);
+int guest_unhalt(struct ctx *c, unsigned vcpu);
 int guest_moves(struct ctx *c, unsigned vcpu);		/* its beats go on */
 int guest_stands(struct ctx *c, unsigned vcpu);		/* and here they do not */
 

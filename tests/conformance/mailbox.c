@@ -176,6 +176,23 @@ int guest_do(struct ctx *c, unsigned vcpu, struct probe_op op, struct probe_op *
 	return 0;
 }
 
+static bool halts_alone(struct ctx *c)
+{
+	return scry_cap(c->vm, SCRY_CAP_VCPU_PAUSE, NULL) > 0;
+}
+
+int guest_halt(struct ctx *c, unsigned vcpu)
+{
+	OK(c, halts_alone(c) ? scry_vcpu_pause(c->vm, vcpu) : scry_pause(c->vm));
+	return 0;
+}
+
+int guest_unhalt(struct ctx *c, unsigned vcpu)
+{
+	OK(c, halts_alone(c) ? scry_vcpu_resume(c->vm, vcpu) : scry_resume(c->vm));
+	return 0;
+}
+
 int guest_moves(struct ctx *c, unsigned vcpu)
 {
 	uint64_t end = now_ms() + WAIT_MS, before, after;

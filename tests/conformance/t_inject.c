@@ -39,11 +39,11 @@ static int exceptions(struct ctx *c)
 			INJECT(c, i, .exception = { .vector = 3 });
 			DO(await_count(c, i, COUNT(exceptions[3]), n));
 		}
-		OK(c, scry_vcpu_pause(c->vm, i));
+		DO(guest_halt(c, i));
 		INJECT(c, i, .exception = { .vector = 3 });
 		DO(guest_block(c, i, &block));
 		CHECK(c, block.exceptions[3] == 20, "a paused vCPU took an exception");
-		OK(c, scry_vcpu_resume(c->vm, i));
+		DO(guest_unhalt(c, i));
 		DO(await_count(c, i, COUNT(exceptions[3]), 21));
 		DO(guest_moves(c, i));
 	}

@@ -138,7 +138,7 @@ static int inject_ends(struct ctx *c)
 	struct probe_vcpu block;
 
 	for (unsigned i = 0; i < c->vcpus; i++) {
-		OK(c, scry_vcpu_pause(c->vm, i));
+		DO(guest_halt(c, i));
 		OK(c, scry_inject(c->vm, i, &bp));
 		world_close(c);
 		DO(world_open(c));
@@ -159,6 +159,6 @@ const struct test tests_int_replies[] = {
 	{ "event-int-vector-refused", refused, INT },
 	{ "event-int-skip-trap", skipped_with_trap,
 	  { SCRY_CAP_EVENT_INTERRUPT, SCRY_CAP_REGS_WRITE } },
-	{ "inject-ends", inject_ends, { SCRY_CAP_INJECT, SCRY_CAP_VCPU_PAUSE } },
+	{ "inject-ends", inject_ends, { SCRY_CAP_INJECT, SCRY_CAP_PAUSE } },
 	{ 0 }
 };

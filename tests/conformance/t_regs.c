@@ -47,7 +47,7 @@ static int set(struct ctx *c, unsigned vcpu, const struct scry_regs *regs, uint6
 {
 	struct scry_regs before, after;
 
-	OK(c, scry_vcpu_pause(c->vm, vcpu));
+	DO(guest_halt(c, vcpu));
 	OK(c, scry_regs_get(c->vm, vcpu, &before));
 	OK(c, scry_regs_set(c->vm, vcpu, regs, mask));
 	OK(c, scry_regs_get(c->vm, vcpu, &after));
@@ -63,7 +63,7 @@ static int set(struct ctx *c, unsigned vcpu, const struct scry_regs *regs, uint6
 			CHECK(c, !memcmp(&after.seg[i], &regs->seg[i], sizeof(regs->seg[i])),
 			      "%s: base, limit or attributes are not what was written",
 			      scry_reg_name(SCRY_REG_ES + i));
-	OK(c, scry_vcpu_resume(c->vm, vcpu));
+	DO(guest_unhalt(c, vcpu));
 	return 0;
 }
 
@@ -287,7 +287,7 @@ static int refused(struct ctx *c)
 {
 	const struct probe_header *p = &c->probe;
 
-	OK(c, scry_vcpu_pause(c->vm, 0));
+	DO(guest_halt(c, 0));
 	DO(refuse(c, SCRY_REG_RIP, 0x800000000000));
 	DO(refuse(c, SCRY_REG_CR0, p->cr0 & ~1ull));		/* PG without PE */
 	DO(refuse(c, SCRY_REG_CR0, p->cr0 | 1ull << 40));
@@ -306,7 +306,7 @@ static int refused(struct ctx *c)
 		DO(refuse(c, SCRY_REG_XCR0, 5));		/* AVX without SSE */
 		DO(refuse(c, SCRY_REG_XCR0, 1ull << 62));
 	}
-	OK(c, scry_vcpu_resume(c->vm, 0));
+	DO(guest_unhalt(c, 0));
 	return guest_moves(c, 0);
 }
 
@@ -341,7 +341,7 @@ static int debug_guarded(struct ctx *c)
 {
 	struct scry_regs regs;
 
-	OK(c, scry_vcpu_pause(c->vm, 0));
+	DO(guest_halt(c, 0));
 	OK(c, scry_regs_get(c->vm, 0, &regs));
 	regs.dr7 = 0x2400;
 	regs.dr[0] = 0x123000;
@@ -353,11 +353,11 @@ static int debug_guarded(struct ctx *c)
 	regs.dr7 = 0x400;
 	regs.dr[0] = 0;
 	OK(c, scry_regs_set(c->vm, 0, &regs, BIT(SCRY_REG_DR7) | BIT(SCRY_REG_DR0)));
-	OK(c, scry_vcpu_resume(c->vm, 0));
+	DO(guest_unhalt(c, 0));
 	return guest_moves(c, 0);
 }
 
-#define RW { SCRY_CAP_REGS_READ, SCRY_CAP_REGS_WRITE, SCRY_CAP_VCPU_PAUSE }
+#define RW { SCRY_CAP_REGS_READ, SCRY_CAP_REGS_WRITE, SCRY_CAP_PAUSE }
 
 const struct test tests_regs[] = {
 	{ "regs-general", general, RW },

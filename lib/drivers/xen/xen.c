@@ -29,7 +29,9 @@ static void set_caps(struct scry_vm *vm)
 {
 	static const enum scry_cap have[] = {
 		SCRY_CAP_VCPU_COUNT, SCRY_CAP_MAX_GFN, SCRY_CAP_MEMORY_MAP, SCRY_CAP_PAUSE,
-		SCRY_CAP_PHYS_WRITE, SCRY_CAP_RAM_MAP,
+		SCRY_CAP_PHYS_WRITE, SCRY_CAP_RAM_MAP, SCRY_CAP_REGS_READ, SCRY_CAP_REGS_WRITE,
+		SCRY_CAP_MSR_READ, SCRY_CAP_MSR_WRITE, SCRY_CAP_XSAVE_READ, SCRY_CAP_XSAVE_WRITE,
+		SCRY_CAP_INJECT,
 	};
 
 	for (int cap = 0; cap < SCRY_CAP_COUNT; cap++)
@@ -142,4 +144,11 @@ const struct scry_driver scry_driver_xen = {
 	.write = xen_write,
 	.vcpu_stop = xen_vcpu_stop,
 	.vcpu_go = xen_vcpu_go,
+	.regs_get = xen_regs_get,
+	.regs_set = xen_regs_set,
+	.msr_get = xen_msr_get,
+	.msr_set = xen_msr_set,
+	.xsave_get = xen_xsave_get,
+	.xsave_set = xen_xsave_set,
+	.inject = xen_inject,
 };

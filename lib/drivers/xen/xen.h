@@ -92,6 +92,15 @@ int xen_write(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len);
 int xen_vcpu_stop(struct scry_vm *vm, unsigned vcpu);
 int xen_vcpu_go(struct scry_vm *vm, unsigned vcpu);
 
+/* regs.c, msr.c, xsave.c, inject.c: of a vCPU that does not run */
+int xen_regs_get(struct scry_vm *vm, unsigned vcpu, struct scry_regs *regs);
+int xen_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs, uint64_t mask);
+int xen_msr_get(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t *value);
+int xen_msr_set(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t value);
+int xen_xsave_get(struct scry_vm *vm, unsigned vcpu, void *area, size_t size);
+int xen_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, size_t size);
+int xen_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection);
+
 /* watch.c: note when the domain ends, or its pages change. */
 int xen_watch_start(struct xen_vm *x);
 void xen_watch_stop(struct xen_vm *x);
