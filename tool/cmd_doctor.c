@@ -76,6 +76,7 @@ static int check_all(struct findings *f, const char *qemu, char *const *qemu_arg
 	doctor_ptrace(f);
 	doctor_kvm(f);
 	doctor_kvmi(f);
+	works = doctor_xen(f) == FINDING_OK || works;
 	doctor_vms(f);
 	return works ? 0 : EXIT_FAILURE;
 }

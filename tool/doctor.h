@@ -25,6 +25,7 @@ bool doctor_agent(struct findings *f);
 bool doctor_rundir(struct findings *f);
 void doctor_ptrace(struct findings *f);
 void doctor_kvm(struct findings *f);
+enum finding_level doctor_xen(struct findings *f);	/* NOTE where this is no dom0 */
 void doctor_vms(struct findings *f);
 void doctor_kvmi(struct findings *f);
 /* Listen at this socket (as behind "kvmi:"), and say what connects. */

@@ -108,6 +108,25 @@ void doctor_ptrace(struct findings *f)
 			"agent, which is slower ('scry run' shares it)", scope);
 }
 
+enum finding_level doctor_xen(struct findings *f)
+{
+	static const char nobody[] = "xen:32700";	/* a number that no domain has */
+	struct scry_vm *vm;
+	int ret;
+
+	if (access("/dev/xen/privcmd", F_OK) && access("/proc/xen/privcmd", F_OK))
+		return FINDING_NOTE;
+	ret = scry_open(&vm, nobody, NULL);
+	if (ret == SCRY_E_NOTFOUND) {
+		finding(f, FINDING_OK, "Xen", NULL, "this is dom0: domains can be looked into");
+		return FINDING_OK;
+	}
+	if (ret >= 0)
+		scry_close(vm);
+	finding(f, FINDING_BAD, "Xen", NULL, "%s", scry_errmsg());
+	return FINDING_BAD;
+}
+
 struct vm_names {
 	unsigned count;
 	char text[160];

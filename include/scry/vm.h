@@ -26,6 +26,7 @@ struct scry_open_opts {
  * Attach to the VM that uri names:
  *   qemu:NAME, qemu:PID, qemu:/path/agent.sock
  *   kvmi:/path.sock[,key=SECRET|,key-file=FILE]
+ *   xen:NAME, xen:DOMID	a domain, from dom0
  *   file:/path		a dump: an ELF core (of QEMU, virsh, kdump, scry dump), LiME's
  *			format, or raw memory from address 0
  * NAME alone means qemu:NAME.  With kvmi: it is this library that listens, at the

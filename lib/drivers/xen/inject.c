@@ -28,10 +28,8 @@ static int inject_exception(struct xen_vm *x, unsigned vcpu, const struct scry_e
 	return ret < 0 ? xen_failed(x, "inject an exception") : 0;
 }
 
-int xen_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection)
+static int inject(struct xen_vm *x, unsigned vcpu, const struct scry_injection *injection)
 {
-	struct xen_vm *x = xen_of(vm);
-
 	switch (injection->type) {
 	case SCRY_INTERRUPT_HARDWARE:
 		/* By its local APIC, which delivers it when the vCPU takes interrupts. */
@@ -47,4 +45,41 @@ int xen_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *i
 	default:
 		return inject_exception(x, vcpu, &injection->exception);
 	}
+}
+
+/*
+ * Xen does not take back what it was given; so what a paused vCPU is to take it gets
+ * when it goes on, and not at all if the client has gone until then.
+ */
+int xen_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection)
+{
+	struct xen_vm *x = xen_of(vm);
+	uint64_t bit = UINT64_C(1) << vcpu;
+	int ret = 0;
+
+	pthread_mutex_lock(&x->pause_lock);
+	if (!(x->stopped & bit)) {
+		ret = inject(x, vcpu, injection);
+	} else if (x->injecting & bit) {
+		ret = scry_fail(SCRY_E_STATE, "vCPU %u has an injection pending already", vcpu);
+	} else {
+		x->injection[vcpu] = *injection;
+		x->injecting |= bit;
+	}
+	pthread_mutex_unlock(&x->pause_lock);
+	return ret;
+}
+
+int xen_inject_pending(struct xen_vm *x)
+{
+	int ret = 0;
+
+	for (unsigned vcpu = 0; vcpu < x->vm->vcpus; vcpu++)
+		if (x->injecting >> vcpu & 1) {
+			int one = inject(x, vcpu, &x->injection[vcpu]);
+
+			ret = one < 0 ? one : ret;
+		}
+	x->injecting = 0;
+	return ret;
 }

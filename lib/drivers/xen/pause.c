@@ -27,8 +27,10 @@ int xen_vcpu_stop(struct scry_vm *vm, unsigned vcpu)
 
 static int unpause(struct xen_vm *x)
 {
+	int injected = xen_inject_pending(x);
+
 	atomic_fetch_sub(&x->watchdog.shared->pauses, 1);
-	return XEN_CALL(x, xc_domain_unpause) ? xen_failed(x, "let it go on") : 0;
+	return XEN_CALL(x, xc_domain_unpause) ? xen_failed(x, "let it go on") : injected;
 }
 
 int xen_vcpu_go(struct scry_vm *vm, unsigned vcpu)

@@ -113,9 +113,9 @@ int xen_regs_get(struct scry_vm *vm, unsigned vcpu, struct scry_regs *regs)
 		ret = xen_record_get(x, HVM_SAVE_CODE(LAPIC_REGS), vcpu, &record->apic,
 				     sizeof(record->apic));
 	if (!ret) {
-		*regs = (struct scry_regs){ .cr8 = record->apic.data[TPR] >> 4 };
+		*regs = (struct scry_regs){ .cr8 = record->apic.data[TPR] >> 4, .xcr0 = 1 };
 		get_cpu(&record->cpu, regs);
-		/* There is none where the processor has no XSAVE. */
+		/* There is none as long as XCR0 has not been written: then it is 1. */
 		if (!xen_record_get(x, CPU_XSAVE_CODE, vcpu, &record->xsave, sizeof(record->xsave)))
 			regs->xcr0 = record->xsave.head.xcr0;
 	}

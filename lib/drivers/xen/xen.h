@@ -46,6 +46,8 @@ struct xen_vm {
 
 	pthread_mutex_t pause_lock;	/* the domain's pause, for all vCPUs stopped */
 	uint64_t stopped;		/* vCPUs, as bits */
+	uint64_t injecting;		/* those with an injection to come */
+	struct scry_injection injection[SCRY_MAX_VCPUS];
 
 	struct xen_watchdog watchdog;
 	pthread_t watcher;		/* watch.c */
@@ -100,6 +102,7 @@ int xen_msr_set(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t valu
 int xen_xsave_get(struct scry_vm *vm, unsigned vcpu, void *area, size_t size);
 int xen_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, size_t size);
 int xen_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection);
+int xen_inject_pending(struct xen_vm *x);	/* the vCPUs are about to go on */
 
 /* watch.c: note when the domain ends, or its pages change. */
 int xen_watch_start(struct xen_vm *x);
