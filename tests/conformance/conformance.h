@@ -31,8 +31,18 @@ struct ctx {
 struct test {
 	const char *name;
 	int (*run)(struct ctx *c);	/* 0, -1 after fail(), 1 after skip() */
-	enum scry_cap needs[3];		/* skipped when the driver lacks one */
+	unsigned needs[3];		/* enum scry_cap: skipped when the driver lacks one */
 };
+
+/* All of the capability: skipped when the driver's note begins with "only". */
+#define WHOLE_CAP  0x1000u
+#define WHOLE(cap) (SCRY_CAP_##cap | WHOLE_CAP)
+
+/*
+ * So often; less, with SCRY_CONFORMANCE_SHARE=10 a tenth, where each event takes
+ * milliseconds: in an emulator's emulator.
+ */
+unsigned many(unsigned times);
 
 /* A test's table ends with a NULL name.  VCPU_COUNT stands for "needs nothing". */
 extern const struct test tests_vm[], tests_memory[], tests_paging[], tests_pause[], tests_regs[],
@@ -40,7 +50,7 @@ extern const struct test tests_vm[], tests_memory[], tests_paging[], tests_pause
 	tests_flow[], tests_held[], tests_sites[], tests_int[],
 	tests_step[], tests_step_exact[], tests_int_replies[], tests_inject[],
 	tests_memory_events[], tests_views[], tests_breakpoints[],
-	tests_power[], tests_pt[];
+	tests_power[], tests_pt[], tests_killed[];
 
 /* Note why the test failed; -1. */
 int fail(struct ctx *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -10,7 +10,7 @@ static const struct test *const tables[] = {
 	tests_cr, tests_cpuid, tests_msr_events, tests_int3, tests_flow, tests_held,
 	tests_sites, tests_int, tests_step, tests_step_exact, tests_int_replies, tests_inject,
 	tests_memory_events, tests_views, tests_breakpoints, tests_power,
-	tests_pt,
+	tests_pt, tests_killed,
 };
 
 struct tally {
@@ -22,9 +22,14 @@ static const char *lacks(struct ctx *c, const struct test *test)
 {
 	const char *reason;
 
-	for (size_t i = 0; i < sizeof(test->needs) / sizeof(test->needs[0]); i++)
-		if (!scry_cap(c->vm, test->needs[i], &reason))
+	for (size_t i = 0; i < sizeof(test->needs) / sizeof(test->needs[0]); i++) {
+		unsigned cap = test->needs[i] & ~WHOLE_CAP;
+
+		if (!scry_cap(c->vm, cap, &reason))
 			return reason;
+		if (test->needs[i] & WHOLE_CAP && !strncmp(reason, "only ", 5))
+			return reason;
+	}
 	return NULL;
 }
 

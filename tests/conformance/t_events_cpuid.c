@@ -6,7 +6,7 @@
 
 typedef unsigned long long ull;
 
-#define N 1000
+#define N many(1000)
 
 struct answers {
 	uint32_t last[PROBE_VCPUS][4];	/* what the last event said the guest would get */

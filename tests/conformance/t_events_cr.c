@@ -4,7 +4,7 @@
 
 typedef unsigned long long ull;
 
-#define N 1000
+#define N many(1000)
 
 /* What a stream of writes of two values in turn must show. */
 struct alternation {
@@ -164,7 +164,9 @@ static int on_change(struct ctx *c)
 
 static int vcpu_mask(struct ctx *c)
 {
-	struct probe_op op = OP(CR3, .value = c->probe.cr3[0]);
+	/* From [0], where it is, to [1] and back. */
+	struct probe_op op = OP(CR3, .value = c->probe.cr3[1],
+				.toggle = c->probe.cr3[0] ^ c->probe.cr3[1]);
 
 	for (unsigned i = 0; i < c->vcpus; i++) {
 		struct pump p = { .c = c };

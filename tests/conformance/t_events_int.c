@@ -4,7 +4,7 @@
 
 typedef unsigned long long ull;
 
-#define N      500
+#define N      many(500)
 #define INTN   0x42			/* of the probe's INTN */
 #define ABSENT 0x6000000000		/* an address that the probe does not map */
 #define NMI    0x400			/* low word of an interrupt command */
@@ -267,18 +267,44 @@ static int held(struct ctx *c)
 	return 0;
 }
 
-#define INT { SCRY_CAP_EVENT_INTERRUPT }
+/* By its vector alone: delivered, then dropped. */
+static int by_vector(struct ctx *c)
+{
+	struct scry_subscription sub = SUB(INTERRUPT, .interrupt = { .vectors = { 1u << 3 } });
+	struct expectation x = { .op = OP(INT3), .type = SCRY_INTERRUPT_SOFTWARE, .vector = 3,
+				 .insn_len = 1 };
+	struct probe_vcpu block;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct pump p = { .c = c, .answer = check_delivery, .opaque = &x };
+
+		DO(world_reset(c));
+		DO(pump_all(&p, sub, &x.op, 1, N));
+		CHECK(c, p.total == (uint64_t)N * c->vcpus, "%llu events of %u int3", (ull)p.total,
+		      N * c->vcpus);
+		for (unsigned n = 0; n < c->vcpus; n++) {
+			DO(guest_block(c, n, &block));
+			CHECK(c, block.exceptions[3] == (i ? 0 : N) && block.op[0].count == N,
+			      "vCPU %u got %llu #BP", n, (ull)block.exceptions[3]);
+		}
+		x.reply.action = SCRY_SKIP;
+	}
+	return 0;
+}
+
+#define INT { WHOLE(EVENT_INTERRUPT) }
 
 const struct test tests_int[] = {
 	{ "event-int-exceptions", exceptions, INT },
 	{ "event-int-changed", exceptions_changed, INT },
 	{ "event-int-software", software, INT },
 	{ "event-int-int3", int3_twice, { SCRY_CAP_EVENT_INTERRUPT, SCRY_CAP_EVENT_INT3 } },
+	{ "event-int-vector", by_vector, { SCRY_CAP_EVENT_INTERRUPT, SCRY_CAP_EVENT_INT3 } },
 	{ "event-int-hardware", hardware, INT },
 	{ "event-int-nmi", nmi, INT },
 	{ "event-int-filter", filters, INT },
 	{ "event-int-held", held, INT },
-	{ "reply-inject", injected, { SCRY_CAP_EVENT_CPUID, SCRY_CAP_EVENT_INTERRUPT } },
+	{ "reply-inject", injected, { SCRY_CAP_EVENT_CPUID, WHOLE(EVENT_INTERRUPT) } },
 	{ "reply-inject-bad", bad_injection, { SCRY_CAP_EVENT_CPUID } },
 	{ 0 }
 };

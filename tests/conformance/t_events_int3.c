@@ -4,7 +4,7 @@
 
 typedef unsigned long long ull;
 
-#define N 1000
+#define N many(1000)
 
 static int answer_with(struct pump *p, const struct scry_event *e, struct scry_reply *reply)
 {

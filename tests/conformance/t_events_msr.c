@@ -4,7 +4,7 @@
 
 typedef unsigned long long ull;
 
-#define N 1000
+#define N many(1000)
 
 #define MSR_STAR  0xc0000081
 #define MSR_LSTAR 0xc0000082
@@ -148,26 +148,32 @@ static int write_changed(struct ctx *c)
 }
 
 /* Denied: exactly one #GP each, and the MSR as it was. */
-static int denied(struct ctx *c)
+static int denied(struct ctx *c, enum scry_event_kind kind)
 {
-	for (int write = 0; write < 2; write++) {
-		struct expectation x = { .index = MSR_LSTAR, .base = 0x5000, .action = SCRY_DENY,
-					 .kind = write ? SCRY_EVENT_MSR_WRITE : SCRY_EVENT_MSR_READ };
-		struct pump p = { .c = c, .answer = check_access, .opaque = &x };
-		struct probe_vcpu blocks[PROBE_VCPUS];
+	struct expectation x = { .index = MSR_LSTAR, .base = 0x5000, .action = SCRY_DENY,
+				 .kind = kind };
+	struct pump p = { .c = c, .answer = check_access, .opaque = &x };
+	struct probe_vcpu blocks[PROBE_VCPUS];
 
-		DO(run_accesses(c, &x, &p, 0x1234, blocks));
-		for (unsigned i = 0; i < c->vcpus; i++)
-			CHECK(c, blocks[i].op[0].faults == N && blocks[i].op[0].count == 0 &&
-			      blocks[i].exceptions[13] == N && blocks[i].last_error == 0,
-			      "the guest got %llu #GP for %d denied accesses",
-			      (ull)blocks[i].exceptions[13], N);
-		world_close(c);
-		DO(world_open(c));
-		DO(ends_as(c, MSR_LSTAR, 0x1234));
-		DO(world_reset(c));
-	}
-	return 0;
+	DO(run_accesses(c, &x, &p, 0x1234, blocks));
+	for (unsigned i = 0; i < c->vcpus; i++)
+		CHECK(c, blocks[i].op[0].faults == N && blocks[i].op[0].count == 0 &&
+		      blocks[i].exceptions[13] == N && blocks[i].last_error == 0,
+		      "the guest got %llu #GP for %d denied accesses",
+		      (ull)blocks[i].exceptions[13], N);
+	world_close(c);
+	DO(world_open(c));
+	return ends_as(c, MSR_LSTAR, 0x1234);
+}
+
+static int read_denied(struct ctx *c)
+{
+	return denied(c, SCRY_EVENT_MSR_READ);
+}
+
+static int write_denied(struct ctx *c)
+{
+	return denied(c, SCRY_EVENT_MSR_WRITE);
 }
 
 static int filter(struct ctx *c, struct scry_subscription sub, unsigned expect)
@@ -192,14 +198,18 @@ static int filters(struct ctx *c)
 	for (uint32_t i = 0; i < SCRY_FILTER_MSRS; i++)
 		full.msr.index[i] = MSR_LSTAR + 1 - SCRY_FILTER_MSRS + i;
 	DO(filter(c, SUB(MSR_READ), 3));
-	DO(filter(c, SUB(MSR_WRITE), 2));
 	DO(filter(c, SUB(MSR_READ, .msr = { .count = 1, .index = { 0x277 } }), 1));
 	DO(filter(c, SUB(MSR_READ, .msr = { .count = 2, .index = { MSR_FMASK, MSR_STAR } }), 1));
-	DO(filter(c, SUB(MSR_WRITE, .msr = { .count = 2, .index = { MSR_FMASK, MSR_STAR } }), 2));
-	DO(filter(c, SUB(MSR_WRITE, .msr = { .count = 1, .index = { 0 } }), 0));
 	DO(filter(c, full, 2));
 	REFUSED(c, scry_subscribe(c->vm, &over), SCRY_E_INVAL);
 	return 0;
+}
+
+static int write_filters(struct ctx *c)
+{
+	DO(filter(c, SUB(MSR_WRITE), 2));
+	DO(filter(c, SUB(MSR_WRITE, .msr = { .count = 2, .index = { MSR_FMASK, MSR_STAR } }), 2));
+	return filter(c, SUB(MSR_WRITE, .msr = { .count = 1, .index = { 0 } }), 0);
 }
 
 static int says_faults(struct pump *p, const struct scry_event *e, struct scry_reply *reply)
@@ -210,7 +220,7 @@ static int says_faults(struct pump *p, const struct scry_event *e, struct scry_r
 	return 0;
 }
 
-/* An access that raises #GP anyway is an event that says so; at CPL 3 it is none. */
+/* A write that raises #GP anyway is an event that says so. */
 static int faulting(struct ctx *c)
 {
 	struct probe_op op = OP(WRMSR, .arg = MSR_LSTAR, .value = 0x800000000000);
@@ -219,17 +229,24 @@ static int faulting(struct ctx *c)
 	struct probe_vcpu block;
 
 	DO(guest_do(c, 0, op, &result));	/* TCG takes a non-canonical LSTAR */
-	if (result.faults) {
-		OK(c, subscribe(c, SUB(MSR_WRITE, .msr = { .count = 1, .index = { MSR_LSTAR } })));
-		DO(guest_start(c, 0, &op, 1, 10));
-		DO(pump_run(&p, 1));
-		DO(guest_block(c, 0, &block));
-		CHECK(c, p.total == 10 && block.op[0].faults == 10, "%llu events, %llu #GP", (ull)p.total,
-		      (ull)block.op[0].faults);
-	}
-	p.answer = NULL;
-	p.total = 0;
-	op = OP(RDMSR, .arg = MSR_LSTAR, .flags = PROBE_USER);
+	if (!result.faults)
+		return 0;
+	OK(c, subscribe(c, SUB(MSR_WRITE, .msr = { .count = 1, .index = { MSR_LSTAR } })));
+	DO(guest_start(c, 0, &op, 1, 10));
+	DO(pump_run(&p, 1));
+	DO(guest_block(c, 0, &block));
+	CHECK(c, p.total == 10 && block.op[0].faults == 10, "%llu events, %llu #GP", (ull)p.total,
+	      (ull)block.op[0].faults);
+	return 0;
+}
+
+/* At CPL 3 it only raises #GP. */
+static int at_cpl3(struct ctx *c)
+{
+	struct probe_op op = OP(RDMSR, .arg = MSR_LSTAR, .flags = PROBE_USER);
+	struct pump p = { .c = c };
+	struct probe_vcpu block;
+
 	OK(c, subscribe(c, SUB(MSR_READ)));
 	DO(guest_start_all(c, &op, 1, 100));
 	DO(pump_run(&p, ALL_VCPUS));
@@ -242,16 +259,18 @@ static int faulting(struct ctx *c)
 
 #define R { SCRY_CAP_EVENT_MSR_READ }
 #define W { SCRY_CAP_EVENT_MSR_WRITE }
-#define RW { SCRY_CAP_EVENT_MSR_READ, SCRY_CAP_EVENT_MSR_WRITE }
 
 const struct test tests_msr_events[] = {
 	{ "event-rdmsr", reads, R },
 	{ "event-rdmsr-changed", read_changed, R },
+	{ "event-rdmsr-deny", read_denied, R },
+	{ "event-rdmsr-filter", filters, R },
+	{ "event-rdmsr-cpl3", at_cpl3, R },
 	{ "event-wrmsr", writes, W },
 	{ "event-wrmsr-skip", write_skipped, W },
 	{ "event-wrmsr-changed", write_changed, W },
-	{ "event-msr-deny", denied, RW },
-	{ "event-msr-filter", filters, RW },
-	{ "event-msr-faults", faulting, RW },
+	{ "event-wrmsr-deny", write_denied, W },
+	{ "event-wrmsr-filter", write_filters, W },
+	{ "event-wrmsr-faults", faulting, W },
 	{ 0 }
 };

@@ -7,7 +7,7 @@
 
 typedef unsigned long long ull;
 
-#define N 500
+#define N many(500)
 
 /* One instruction as the probe executes it, once a round. */
 struct site {
@@ -378,14 +378,14 @@ static int held(struct ctx *c)
 }
 
 const struct test tests_sites[] = {
-	{ "event-cr8", cr8, { SCRY_CAP_EVENT_CR_WRITE } },
+	{ "event-cr8", cr8, { WHOLE(EVENT_CR_WRITE) } },
 	{ "event-rdcr", cr_reads, { SCRY_CAP_EVENT_CR_READ } },
 	{ "event-rdcr-answered", cr_read_answered, { SCRY_CAP_EVENT_CR_READ } },
 	{ "event-xsetbv", xsetbv, { SCRY_CAP_EVENT_XSETBV } },
 	{ "event-dr", debug_registers, { SCRY_CAP_EVENT_DR_WRITE, SCRY_CAP_EVENT_DR_READ } },
 	{ "event-desc", descriptors, { SCRY_CAP_EVENT_DESCRIPTOR } },
 	{ "event-desc-replies", descriptor_replies, { SCRY_CAP_EVENT_DESCRIPTOR } },
-	{ "event-hypercall", hypercalls, { SCRY_CAP_EVENT_HYPERCALL } },
+	{ "event-hypercall", hypercalls, { WHOLE(EVENT_HYPERCALL) } },
 	{ "event-io", ports, { SCRY_CAP_EVENT_IO } },
 	{ "event-io-answered", port_answered, { SCRY_CAP_EVENT_IO } },
 	{ "event-rdtsc", rdtsc, { SCRY_CAP_EVENT_RDTSC } },

@@ -151,7 +151,7 @@ const struct test tests_step[] = {
 	{ "event-step-range", until_left, STEP },
 	{ "event-step-count", every_nth, STEP },
 	{ "event-step-no-interrupts", interrupts_blocked,
-	  { SCRY_CAP_EVENT_STEP, SCRY_CAP_EVENT_INTERRUPT } },
+	  { SCRY_CAP_EVENT_STEP, WHOLE(EVENT_INTERRUPT) } },
 	{ "event-step-steered", steered, STEP },
 	{ 0 }
 };

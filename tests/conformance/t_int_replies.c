@@ -150,7 +150,7 @@ static int inject_ends(struct ctx *c)
 	return 0;
 }
 
-#define INT { SCRY_CAP_EVENT_INTERRUPT }
+#define INT { WHOLE(EVENT_INTERRUPT) }
 
 const struct test tests_int_replies[] = {
 	{ "event-int-nmi-dropped", nmi_dropped, INT },
@@ -158,7 +158,7 @@ const struct test tests_int_replies[] = {
 	{ "event-int-hardware-vector", hardware_vector, INT },
 	{ "event-int-vector-refused", refused, INT },
 	{ "event-int-skip-trap", skipped_with_trap,
-	  { SCRY_CAP_EVENT_INTERRUPT, SCRY_CAP_REGS_WRITE } },
+	  { WHOLE(EVENT_INTERRUPT), SCRY_CAP_REGS_WRITE } },
 	{ "inject-ends", inject_ends, { SCRY_CAP_INJECT, SCRY_CAP_PAUSE } },
 	{ 0 }
 };

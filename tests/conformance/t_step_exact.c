@@ -184,12 +184,12 @@ static int breakpoint(struct ctx *c)
 	return 0;
 }
 
-#define STEP_AND(cap) { SCRY_CAP_EVENT_STEP, SCRY_CAP_##cap }
+#define STEP_AND(cap) { WHOLE(EVENT_STEP), SCRY_CAP_##cap }
 
 const struct test tests_step_exact[] = {
 	{ "event-step-kinds", kinds, STEP_AND(PHYS_WRITE) },
 	{ "event-step-registers", kinds_registers, STEP_AND(PHYS_WRITE) },
-	{ "event-step-kicked", kicked, { SCRY_CAP_EVENT_STEP } },
+	{ "event-step-kicked", kicked, { WHOLE(EVENT_STEP) } },
 	{ "event-step-beside", beside, STEP_AND(EVENT_CPUID) },
 	{ "event-step-breakpoint", breakpoint, STEP_AND(PHYS_WRITE) },
 	{ 0 }

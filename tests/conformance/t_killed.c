@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A client that is killed while events stream: the guest goes on, and nothing is left of it. */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "conformance.h"
+
+typedef unsigned long long ull;
+
+#define KILLS 4
+#define OPS   5
+
+static void work(const struct ctx *c, struct probe_op list[OPS])
+{
+	list[0] = OP(CR3, .value = c->probe.cr3[1], .toggle = c->probe.cr3[0] ^ c->probe.cr3[1]);
+	list[1] = OP(CPUID, .arg = 1);
+	list[2] = OP(WRMSR, .arg = 0xc0000082, .value = 0x1000, .step = 8);
+	list[3] = OP(INT3);
+	list[4] = OP(CHECKSUM, .value = 50, .flags = PROBE_CHECK, .expect = probe_checksum(50));
+}
+
+/* The client's life: everything that there is, until it is killed; tells of its first event. */
+static int live(struct ctx *c, int told)
+{
+	struct scry_event events[PROBE_VCPUS];
+	int n;
+
+	DO(world_open(c));
+	OK(c, subscribe(c, SUB(CPUID)));
+	if (scry_cap(c->vm, SCRY_CAP_EVENT_CR_WRITE, NULL))
+		OK(c, subscribe(c, SUB(CR_WRITE, .cr = { .cr = 3 })));
+	if (scry_cap(c->vm, SCRY_CAP_EVENT_MSR_WRITE, NULL))
+		OK(c, subscribe(c, SUB(MSR_WRITE, .msr = { .count = 1, .index = { 0xc0000082 } })));
+	if (scry_cap(c->vm, SCRY_CAP_EVENT_INT3, NULL))
+		OK(c, subscribe(c, SUB(INT3)));
+	if (scry_cap(c->vm, SCRY_CAP_VIEWS, NULL))
+		OK(c, scry_view_protect(c->vm, 0, c->probe.scratch >> 12, 1, SCRY_WRITE));
+	for (;;) {
+		n = pump_wait(c, events, PROBE_VCPUS, WAIT_MS);
+		DO(n);
+		for (int i = 0; i < n; i++)
+			OK(c, scry_reply_action(c->vm, &events[i], SCRY_CONTINUE));
+		if (write(told, "e", 1) != 1)
+			return -1;
+	}
+}
+
+/* Kill it when it has had so many events; with luck vCPUs wait for answers then. */
+static int kill_one(struct ctx *c, unsigned after)
+{
+	int pipe_fds[2], status;
+	char byte;
+	pid_t child;
+
+	CHECK(c, pipe(pipe_fds) == 0, "no pipe to be had");
+	child = fork();
+	CHECK(c, child >= 0, "no process to be had");
+	if (child == 0) {
+		close(pipe_fds[0]);
+		_exit(live(c, pipe_fds[1]) ? 1 : 0);
+	}
+	close(pipe_fds[1]);
+	while (after-- && read(pipe_fds[0], &byte, 1) == 1)
+		;
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	close(pipe_fds[0]);
+	CHECK(c, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the client ended by itself");
+	return 0;
+}
+
+static int check_work(struct ctx *c, unsigned vcpu)
+{
+	struct probe_vcpu block;
+
+	DO(guest_stop(c, vcpu));
+	DO(guest_block(c, vcpu, &block));
+	for (unsigned i = 0; i < OPS; i++)
+		CHECK(c, !block.op[i].faults && !block.op[i].mismatches &&
+		      block.op[i].count - block.op[OPS - 1].count <= 1,
+		      "vCPU %u, operation %u: done %llu times, %llu faults, %llu wrong", vcpu, i,
+		      (ull)block.op[i].count, (ull)block.op[i].faults, (ull)block.op[i].mismatches);
+	CHECK(c, block.exceptions[3] == block.op[3].count, "vCPU %u: %llu #BP for %llu int3", vcpu,
+	      (ull)block.exceptions[3], (ull)block.op[3].count);
+	return 0;
+}
+
+static int killed(struct ctx *c)
+{
+	struct probe_op list[OPS];
+	struct scry_event e;
+
+	work(c, list);
+	DO(guest_start_all(c, list, OPS, FOREVER));
+	for (unsigned i = 0; i < KILLS; i++) {
+		world_close(c);
+		DO(kill_one(c, 3 + i * 5));
+		DO(world_open(c));
+		for (unsigned n = 0; n < c->vcpus; n++)
+			DO(guest_moves(c, n));
+		CHECK(c, scry_event_wait(c->vm, &e, 1, 20) == 0, "an event without a subscription");
+		REFUSED(c, scry_resume(c->vm), SCRY_E_STATE);
+	}
+	for (unsigned i = 0; i < c->vcpus; i++)
+		DO(check_work(c, i));
+	return 0;
+}
+
+const struct test tests_killed[] = {
+	{ "client-killed", killed, { SCRY_CAP_EVENT_CPUID } },
+	{ 0 }
+};
