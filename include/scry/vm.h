@@ -147,7 +147,8 @@ enum scry_cap {
  * 1 if this VM's driver has the capability, 0 if not; then *reason, if reason
  * is not NULL, is a sentence that says why (valid until scry_close()).  A
  * capability may carry a note too (how RAM is reached, say): then *reason is
- * that note, else "".
+ * that note, else "".  A note that begins with "only" says what part of the
+ * capability there is.
  */
 int scry_cap(struct scry_vm *vm, enum scry_cap cap, const char **reason);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "xen.h"
+#include "events.h"
 
 #include <xen/hvm/dm_op.h>
 
@@ -57,6 +57,9 @@ int xen_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *i
 	uint64_t bit = UINT64_C(1) << vcpu;
 	int ret = 0;
 
+	if (injection->type == SCRY_INTERRUPT_EXCEPTION &&
+	    xen_held_inject(vm, vcpu, &injection->exception))
+		return 0;
 	pthread_mutex_lock(&x->pause_lock);
 	if (!(x->stopped & bit)) {
 		ret = inject(x, vcpu, injection);

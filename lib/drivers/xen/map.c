@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "areas.h"
+#include "events.h"
 
 /*
  * The domain's memory map.  What is populated is known at once, but mapped only as it
@@ -63,11 +64,26 @@ static int add_areas(struct regions *r, const struct xen_area *a)
 	return ret < 0 ? ret : add_area(r, a);
 }
 
+/* They come last. */
+static int add_frames(struct xen_vm *x, struct regions *r)
+{
+	size_t room = r->count + XEN_FRAMES;
+	struct scry_mapped_region *more = realloc(r->list, room * sizeof(*more));
+
+	if (!more)
+		return scry_fail(SCRY_E_NOMEM, "out of memory for the memory map");
+	r->list = more;
+	r->count += xen_frames_regions(x->events, &more[r->count]);
+	return 0;
+}
+
 static int publish(struct xen_vm *x, uint64_t life)
 {
 	struct regions r = { 0 };
 	int ret = add_areas(&r, x->areas);
 
+	if (!ret)
+		ret = add_frames(x, &r);
 	if (!ret)
 		ret = scry_ram_publish(x->vm, r.list, r.count, &x->life, life);
 	free(r.list);
@@ -90,7 +106,8 @@ int xen_map(struct scry_vm *vm)
 		return ret;
 	x->areas = NULL;
 	for (size_t i = 0; !ret && i < count; i++)
-		ret = xen_area_add(x, &ranges[i]);
+		if (!xen_is_own_frame(x->events, ranges[i].gfn))
+			ret = xen_area_add(x, &ranges[i]);
 	if (!ret)
 		ret = publish(x, life);
 	x->reached = 0;

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "../../ram.h"
-#include "xen.h"
+#include "events.h"
 
 /* The core has checked that all of it is memory; the map may have changed since. */
 static int write_through(const struct scry_map *map, uint64_t gpa, const void *buf, size_t len)
@@ -42,5 +42,7 @@ int xen_write(struct scry_vm *vm, uint64_t gpa, const void *buf, size_t len)
 		if (!ret)
 			ret = write_through(map, gpa, buf, len);
 	} while (!ret && !scry_still_live(map));
+	if (!ret)
+		xen_breakpoints_written(vm, gpa, len);
 	return ret;
 }

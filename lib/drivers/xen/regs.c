@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "events.h"
 #include "regs.h"
 
 #define TPR      0x80	/* in the local APIC's page; CR8 is its bits 4 to 7 */
@@ -120,6 +121,8 @@ int xen_regs_get(struct scry_vm *vm, unsigned vcpu, struct scry_regs *regs)
 			regs->xcr0 = record->xsave.head.xcr0;
 	}
 	free(record);
+	if (!ret)
+		xen_held_show(vm, vcpu, regs);
 	return ret;
 }
 
@@ -151,7 +154,7 @@ static int set_others(struct xen_vm *x, const struct xen_context *context, unsig
 	return 0;
 }
 
-int xen_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs, uint64_t mask)
+int xen_regs_write(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs, uint64_t mask)
 {
 	struct xen_vm *x = xen_of(vm);
 	struct xen_context context;
@@ -180,4 +183,11 @@ int xen_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs
 				       UINT64_C(1) << HVM_SAVE_CODE(LAPIC_REGS) : 0);
 	xen_context_free(&context);
 	return ret;
+}
+
+int xen_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs, uint64_t mask)
+{
+	uint64_t now = xen_held_keep(vm, vcpu, regs, mask);
+
+	return now ? xen_regs_write(vm, vcpu, regs, now) : 0;
 }

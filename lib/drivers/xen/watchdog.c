@@ -325,10 +325,26 @@ static int start_failed(unsigned domid, int error)
 			 strerror(-error));
 }
 
+/* The watchdog of a process that has just died is about to let go. */
+static int claim_after_death(unsigned domid)
+{
+	int fd = claim(domid);
+	pid_t owner;
+
+	for (int i = 0; i < 500 && fd == -EADDRINUSE; i++) {
+		owner = xen_watchdog_owner(domid);
+		if (owner > 0 && (kill(owner, 0) == 0 || errno != ESRCH))
+			break;
+		poll(NULL, 0, 10);
+		fd = claim(domid);
+	}
+	return fd;
+}
+
 int xen_watchdog_start(struct xen_watchdog *w, unsigned domid, unsigned vcpus,
 		       uint32_t reply_timeout_ms)
 {
-	int claimed = claim(domid), ret;
+	int claimed = claim_after_death(domid), ret;
 
 	*w = (struct xen_watchdog){ .socket = -1 };
 	if (claimed < 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "areas.h"
+#include "events.h"
 
 /*
  * Driver `xen`: a domain of the Xen that this dom0 runs on, by Xen's own libraries.
@@ -63,6 +64,7 @@ static void xen_close(struct scry_vm *vm)
 
 	xen_watch_stop(x);
 	xen_watchdog_stop(&x->watchdog, vm->timeout_ms);
+	xen_events_close(vm);
 	xen_areas_free(x);
 	if (x->model)
 		x->host.libraries.xendevicemodel_close(x->model);
@@ -115,6 +117,10 @@ static int attach(struct xen_vm *x, const char *address)
 	if (!ret)
 		ret = xen_watchdog_start(&x->watchdog, x->domid, x->vm->vcpus,
 					 x->vm->reply_timeout_ms);
+	if (ret < 0)
+		return ret;
+	set_caps(x->vm);
+	ret = xen_events_open(x->vm);
 	return ret < 0 ? ret : xen_watch_start(x);
 }
 
@@ -130,7 +136,6 @@ static int xen_open(struct scry_vm *vm, const char *address)
 		xen_close(vm);
 		return ret;
 	}
-	set_caps(vm);
 	return 0;
 }
 
@@ -151,4 +156,20 @@ const struct scry_driver scry_driver_xen = {
 	.xsave_get = xen_xsave_get,
 	.xsave_set = xen_xsave_set,
 	.inject = xen_inject,
+	.vcpu_waits = xen_vcpu_waits,
+	.subscribe = xen_subscribe,
+	.unsubscribe = xen_unsubscribe,
+	.event_wait = xen_event_wait,
+	.event_times = xen_event_times,
+	.event_fd = xen_event_fd,
+	.reply = xen_reply,
+	.view_create = xen_view_create,
+	.view_destroy = xen_view_destroy,
+	.view_protect = xen_view_protect,
+	.view_remap = xen_view_remap,
+	.view_switch = xen_view_switch,
+	.frame_create = xen_frame_create,
+	.frame_destroy = xen_frame_destroy,
+	.breakpoint_add = xen_breakpoint_add,
+	.breakpoint_remove = xen_breakpoint_remove,
 };

@@ -50,6 +50,7 @@ struct xen_vm {
 	struct scry_injection injection[SCRY_MAX_VCPUS];
 
 	struct xen_watchdog watchdog;
+	struct xen_events *events;	/* events.h */
 	pthread_t watcher;		/* watch.c */
 	bool watching;
 	int watch_end;			/* eventfd: ends the watcher */

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <cpuid.h>
+#include <string.h>
+
+#include "events.h"
+
+/* What this Xen, on this processor, can tell of: asked, and tried where asking is not enough. */
+
+static uint32_t monitor_caps(struct xen_events *e)
+{
+	struct xen_domctl op = { .cmd = XEN_DOMCTL_monitor_op };
+
+	op.u.monitor_op.op = XEN_DOMCTL_MONITOR_OP_GET_CAPABILITIES;
+	return xen_hyper_domctl(&e->hyper, &op) < 0 ? 0 : op.u.monitor_op.event;
+}
+
+/* Can a view be had?  As Xen says of one that is off. */
+static bool has_altp2m(struct xen_events *e)
+{
+	struct xen_hvm_altp2m_op op = { .cmd = HVMOP_altp2m_get_domain_state };
+	uint64_t mode = 0;
+
+	if (xen_hyper_param_get(&e->hyper, HVM_PARAM_ALTP2M, &mode) < 0)
+		return false;
+	if (!mode && xen_hyper_param_set(&e->hyper, HVM_PARAM_ALTP2M, XEN_ALTP2M_external) < 0)
+		return false;
+	return xen_hyper_altp2m(&e->hyper, &op) == 0;
+}
+
+static void set_monitored(struct xen_events *e)
+{
+	static const struct {
+		uint8_t event;
+		enum scry_cap cap;
+		const char *note;
+	} caps[] = {
+		{ XEN_DOMCTL_MONITOR_EVENT_WRITE_CTRLREG, SCRY_CAP_EVENT_CR_WRITE,
+		  "only CR0, CR3 and CR4, and when the value changes" },
+		{ XEN_DOMCTL_MONITOR_EVENT_WRITE_CTRLREG, SCRY_CAP_EVENT_XSETBV,
+		  "only when the value changes" },
+		{ XEN_DOMCTL_MONITOR_EVENT_MOV_TO_MSR, SCRY_CAP_EVENT_MSR_WRITE, "" },
+		{ XEN_DOMCTL_MONITOR_EVENT_SINGLESTEP, SCRY_CAP_EVENT_STEP,
+		  "only with interrupts held back; an instruction that Xen carries out itself "
+		  "(CPUID, say) and the next one are one step" },
+		{ XEN_DOMCTL_MONITOR_EVENT_SOFTWARE_BREAKPOINT, SCRY_CAP_EVENT_INT3, "" },
+		{ XEN_DOMCTL_MONITOR_EVENT_DEBUG_EXCEPTION, SCRY_CAP_EVENT_INTERRUPT,
+		  "only #DB (vector 1) and #BP (3)" },
+		{ XEN_DOMCTL_MONITOR_EVENT_GUEST_REQUEST, SCRY_CAP_EVENT_HYPERCALL,
+		  "only HVMOP_guest_request_vm_event" },
+		{ XEN_DOMCTL_MONITOR_EVENT_CPUID, SCRY_CAP_EVENT_CPUID,
+		  "what was in RBX and RDX is not known" },
+		{ XEN_DOMCTL_MONITOR_EVENT_DESC_ACCESS, SCRY_CAP_EVENT_DESCRIPTOR, "" },
+	};
+
+	for (unsigned i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
+		bool there = e->monitor_caps >> caps[i].event & 1;
+
+		scry_cap_set(e->vm, caps[i].cap, there, there ? caps[i].note :
+			     "Xen cannot tell of it on this processor");
+	}
+}
+
+/*
+ * QEMU's TCG does not intercept int3 for an SVM hypervisor (7.2), whatever Xen asks
+ * for.  A PV dom0 executes CPUID itself, and sees what Xen runs on.
+ */
+static bool lacks_int3(void)
+{
+	unsigned eax, maker[3], vendor[3];
+
+	__cpuid(0, eax, vendor[0], vendor[2], vendor[1]);
+	__cpuid(0x40000000, eax, maker[0], maker[1], maker[2]);
+	return !memcmp(maker, "TCGTCGTCGTCG", 12) && !memcmp(vendor, "AuthenticAMD", 12);
+}
+
+static void set_int3(struct scry_vm *vm)
+{
+	if (!lacks_int3())
+		return;
+	scry_cap_set(vm, SCRY_CAP_EVENT_INT3, false, "this Xen runs in QEMU's TCG, which does not "
+		     "intercept int3 for it");
+	scry_cap_set(vm, SCRY_CAP_EVENT_INTERRUPT, true, "only #DB (vector 1)");
+}
+
+static void set_missing(struct scry_vm *vm)
+{
+	static const enum scry_cap missing[] = {
+		SCRY_CAP_EVENT_MSR_READ, SCRY_CAP_EVENT_CR_READ, SCRY_CAP_EVENT_DR_READ,
+		SCRY_CAP_EVENT_DR_WRITE, SCRY_CAP_EVENT_IO, SCRY_CAP_EVENT_HLT,
+		SCRY_CAP_EVENT_RDTSC, SCRY_CAP_EVENT_INVLPG, SCRY_CAP_EVENT_SYSCALL,
+		SCRY_CAP_EVENT_SHUTDOWN, SCRY_CAP_EVENT_START,
+	};
+
+	for (unsigned i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
+		scry_cap_set(vm, missing[i], false, "Xen's monitor has no such event");
+}
+
+static void set_views(struct xen_events *e)
+{
+	bool views = has_altp2m(e);
+	bool steps = e->monitor_caps >> XEN_DOMCTL_MONITOR_EVENT_SINGLESTEP & 1;
+	const char *why = "Xen has no altp2m for this VM: it needs a processor of Intel's, and Xen "
+			  "started with altp2m=1";
+
+	scry_cap_set(e->vm, SCRY_CAP_VIEWS, views, views ? "only 9, those with remaps count twice" : why);
+	scry_cap_set(e->vm, SCRY_CAP_EVENT_MEMORY, views, views ?
+		     "only the first trapped access of an instruction" : why);
+	scry_cap_set(e->vm, SCRY_CAP_EVENT_BREAKPOINT, views && steps, !views ? why : steps ?
+		     "only where the address is mapped when it is planted" :
+		     "this processor has no monitor trap flag, to step over one");
+}
+
+void xen_events_caps(struct xen_events *e)
+{
+	e->monitor_caps = monitor_caps(e);
+	set_monitored(e);
+	set_int3(e->vm);
+	set_missing(e->vm);
+	set_views(e);
+}

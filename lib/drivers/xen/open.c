@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "events.h"
+
+#include <xen/sys/evtchn.h>
+
+int xen_events_ended(struct xen_events *e)
+{
+	const struct xen_shared *s = e->watchdog->shared;
+
+	if (s->gone)
+		return scry_fail(SCRY_E_GONE, "VM %s has ended", e->vm->name);
+	if (s->late)
+		return scry_fail(SCRY_E_TIMEOUT, "VM %s has gone on without this client, which did not "
+				 "reply to an event of vCPU %u within %u ms: open it again",
+				 e->vm->name, s->late - 1, e->vm->reply_timeout_ms);
+	if (e->orphan)
+		return scry_fail(SCRY_E_GONE, "the watchdog of VM %s, process %d, has been ended: open "
+				 "the VM again", e->vm->name, (int)e->watchdog->pid);
+	return 0;
+}
+
+int xen_hold(struct xen_events *e)
+{
+	int ret;
+
+	/* Noted first: one too few undone would leave the domain standing. */
+	atomic_fetch_add(&e->watchdog->shared->pauses, 1);
+	ret = xen_hyper_domctl_plain(&e->hyper, XEN_DOMCTL_pausedomain);
+	if (!ret)
+		return 0;
+	atomic_fetch_sub(&e->watchdog->shared->pauses, 1);
+	return scry_fail(ret == -ESRCH ? SCRY_E_GONE : SCRY_E_IO, "Xen cannot pause VM %s: %s",
+			 e->vm->name, strerror(-ret));
+}
+
+int xen_let_go(struct xen_events *e)
+{
+	int ret = xen_hyper_domctl_plain(&e->hyper, XEN_DOMCTL_unpausedomain);
+
+	atomic_fetch_sub(&e->watchdog->shared->pauses, 1);
+	return ret;
+}
+
+void xen_ring_bell(struct xen_events *e)
+{
+	const uint64_t one = 1;
+
+	if (write(e->bell, &one, sizeof(one)) < 0)
+		return;		/* it rings already */
+}
+
+static int poll_for(struct xen_events *e, int fd, uint32_t events, uint32_t what)
+{
+	struct epoll_event event = { .events = events, .data.u32 = what };
+
+	return epoll_ctl(e->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/* The frame that Xen and the tools have agreed on, or, if they have not, one of ours. */
+static int ring_gfn(struct xen_events *e, uint64_t *gfn)
+{
+	uint64_t frame;
+	int ret = xen_hyper_param_get(&e->hyper, HVM_PARAM_MONITOR_RING_PFN, gfn);
+
+	if (ret || *gfn)
+		return ret;
+	ret = xen_frame_get(e, false, &frame);
+	if (ret)
+		return ret;
+	*gfn = xen_frame_gfn(e, frame);
+	return xen_hyper_param_set(&e->hyper, HVM_PARAM_MONITOR_RING_PFN, *gfn);
+}
+
+/* Mapped here and by the watchdog, before the guest loses it. */
+static int map_ring(struct xen_events *e, uint64_t gfn)
+{
+	void *page = mmap(NULL, XEN_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret = page == MAP_FAILED ? -ENOMEM : 0;
+
+	/* It is there after the domain was built, and not after another client. */
+	if (!ret && xen_hyper_map(&e->hyper, gfn, page) < 0) {
+		ret = xen_hyper_frame(&e->hyper, XENMEM_populate_physmap, gfn);
+		if (!ret)
+			ret = xen_hyper_map(&e->hyper, gfn, page);
+	}
+	if (!ret)
+		ret = xen_watchdog_map(e->watchdog, gfn);
+	if (ret) {
+		if (page != MAP_FAILED)
+			munmap(page, XEN_PAGE_SIZE);
+		return ret;
+	}
+	memset(page, 0, XEN_PAGE_SIZE);
+	e->page = page;
+	return 0;
+}
+
+static int ring_op(struct xen_events *e, uint32_t what, uint32_t *port)
+{
+	struct xen_domctl op = { .cmd = XEN_DOMCTL_vm_event_op };
+	int ret;
+
+	op.u.vm_event_op.op = what;
+	op.u.vm_event_op.mode = XEN_DOMCTL_VM_EVENT_OP_MONITOR;
+	ret = xen_hyper_domctl(&e->hyper, &op);
+	if (port)
+		*port = op.u.vm_event_op.u.enable.port;
+	return ret;
+}
+
+/* Denial is obeyed only if Xen is told to hold writes back. */
+static int hold_writes(struct xen_events *e)
+{
+	struct xen_domctl op = { .cmd = XEN_DOMCTL_monitor_op };
+
+	op.u.monitor_op.op = XEN_DOMCTL_MONITOR_OP_CONTROL_REGISTERS;
+	return xen_hyper_domctl(&e->hyper, &op);
+}
+
+static int bind_port(struct xen_events *e, uint32_t remote)
+{
+	struct ioctl_evtchn_bind_interdomain bind = { .remote_domain = e->hyper.domid,
+						      .remote_port = remote };
+	int port;
+
+	e->evtchn = open("/dev/xen/evtchn", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (e->evtchn < 0)
+		return -errno;
+	port = ioctl(e->evtchn, IOCTL_EVTCHN_BIND_INTERDOMAIN, &bind);
+	if (port < 0)
+		return -errno;
+	e->port = (uint32_t)port;
+	return poll_for(e, e->evtchn, EPOLLIN, 0);
+}
+
+/*
+ * A ring that is taken, and by no client of ours that lives: whoever had it may have
+ * died.  Only the user can know.
+ */
+static int take_ring_over(struct xen_events *e, uint32_t *port)
+{
+	const char *may = getenv("SCRY_XEN_TAKEOVER");
+	struct xen_shared *s = e->watchdog->shared;
+	int ret;
+
+	if (!may || strcmp(may, "1"))
+		return -EBUSY;
+	ret = ring_op(e, XEN_VM_EVENT_DISABLE, NULL);
+	if (!ret)
+		ret = ring_op(e, XEN_VM_EVENT_ENABLE, port);
+	/* Its vCPUs may wait for an answer that never came. */
+	for (unsigned i = 0; !ret && i < s->vcpus; i++) {
+		const vm_event_request_t request = { .vcpu_id = i };
+		vm_event_response_t response;
+
+		xen_ring_response(&request, &response);
+		xen_ring_answer(s, e->page, i, &response);
+		ret = ring_op(e, XEN_VM_EVENT_RESUME, NULL);
+	}
+	return ret;
+}
+
+static int make_ring(struct xen_events *e, uint64_t *gfn)
+{
+	uint32_t port = 0;
+	int ret = ring_gfn(e, gfn);
+
+	if (!ret)
+		ret = map_ring(e, *gfn);
+	if (!ret)
+		ret = ring_op(e, XEN_VM_EVENT_ENABLE, &port);
+	if (ret == -EBUSY)
+		ret = take_ring_over(e, &port);
+	if (ret)
+		return ret;
+	e->watchdog->shared->ring_on = 1;
+	ret = hold_writes(e);
+	return ret ? ret : bind_port(e, port);
+}
+
+static int ring_failed(struct xen_events *e, int error)
+{
+	if (error == -EBUSY)
+		return scry_fail(SCRY_E_BUSY, "another tool has the monitor's ring of VM %s, which Xen "
+				 "gives to one: end that tool; if it has died, set SCRY_XEN_TAKEOVER=1 "
+				 "in the environment to take its ring over", e->vm->name);
+	return scry_fail(error == -ESRCH ? SCRY_E_GONE : SCRY_E_IO, "Xen cannot tell of events of VM "
+			 "%s: %s", e->vm->name, strerror(-error));
+}
+
+int xen_ring_open(struct xen_events *e)
+{
+	uint64_t gfn = 0;
+	int ret;
+
+	if (e->page)
+		return 0;
+	ret = xen_hold(e);
+	if (ret < 0)
+		return ret;
+	ret = make_ring(e, &gfn);
+	/* The guest is not to write into it. */
+	if (!ret)
+		ret = xen_hyper_frame(&e->hyper, XENMEM_decrease_reservation, gfn);
+	xen_let_go(e);
+	if (!ret)
+		return 0;
+	if (e->page && !e->watchdog->shared->ring_on) {
+		munmap(e->page, XEN_PAGE_SIZE);
+		e->page = NULL;
+	}
+	return ring_failed(e, ret);
+}
+
+static struct xen_events *new(struct scry_vm *vm)
+{
+	struct xen_events *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->vm = vm;
+	e->watchdog = &xen_of(vm)->watchdog;
+	e->evtchn = e->bell = e->epoll = e->hyper.privcmd = -1;
+	pthread_mutex_init(&e->lock, NULL);
+	for (int i = 0; i < XEN_MAX_VCPUS; i++)
+		pthread_mutex_init(&e->vcpu[i].lock, NULL);
+	return e;
+}
+
+static int begin(struct xen_events *e, unsigned domid)
+{
+	int ret = xen_hyper_open(&e->hyper, domid);
+
+	if (ret < 0)
+		return scry_fail(SCRY_E_IO, "cannot make hypercalls: %s", strerror(-ret));
+	e->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	e->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (e->bell < 0 || e->epoll < 0 || poll_for(e, e->bell, EPOLLIN, 0) < 0 ||
+	    poll_for(e, e->watchdog->socket, EPOLLRDHUP, XEN_EPOLL_WATCHDOG) < 0)
+		return scry_fail(SCRY_E_IO, "cannot make descriptors for events: %s", strerror(errno));
+	xen_events_caps(e);
+	return 0;
+}
+
+int xen_events_open(struct scry_vm *vm)
+{
+	struct xen_events *e = new(vm);
+
+	if (!e)
+		return scry_fail(SCRY_E_NOMEM, "out of memory while opening VM %s", vm->name);
+	xen_of(vm)->events = e;
+	return begin(e, xen_of(vm)->domid);
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void xen_events_close(struct scry_vm *vm)
+{
+	struct xen_events *e = xen_events_of(vm);
+
+	if (!e)
+		return;
+	for (int i = 0; i < XEN_MAX_VCPUS; i++) {
+		scry_as_free(e->vcpu[i].as);
+		pthread_mutex_destroy(&e->vcpu[i].lock);
+	}
+	close_fd(e->evtchn);
+	close_fd(e->bell);
+	close_fd(e->epoll);
+	if (e->page)
+		munmap(e->page, XEN_PAGE_SIZE);
+	if (e->frame_memory)
+		munmap(e->frame_memory, (size_t)XEN_FRAMES * XEN_PAGE_SIZE);
+	xen_breakpoints_free(e);
+	xen_views_free(&e->views);
+	xen_hyper_close(&e->hyper);
+	pthread_mutex_destroy(&e->lock);
+	free(e);
+}
