@@ -10,7 +10,7 @@
 
 #define VCPUS        64
 #define WAIT_MS      50
-#define PENDING_MOST 65536	/* calls that wait; beyond that results are not told */
+#define PENDING_MOST 65536	/* calls that wait; those beyond are shown without results */
 #define X32_BIT      0x40000000u
 
 static int by_task(const void *a, const void *b)
@@ -89,24 +89,27 @@ static void on_entry(struct systrace *t, const struct scry_event *e)
 {
 	struct syscall call = { .cr3 = e->cr3, .time_ns = now_ns() }, *kept;
 
-	if (scry_linux_current(t->guest.os, e->vcpu, &call.who) < 0 || take_registers(t, e, &call) < 0)
+	if (scry_linux_current(t->guest.os, e->vcpu, &call.who) < 0 || take_registers(t, e, &call) < 0) {
+		t->lost++;
 		return;
+	}
 	call.task = call.who.address;
 	if (!is_wanted(t, &call))
 		return;
 	decode(t, &call);
-	if (never_returns(t, &call)) {
+	if (never_returns(t, &call) || t->pending_count >= PENDING_MOST) {
 		systrace_show(t, &call);
 		return;
 	}
-	if (t->pending_count >= PENDING_MOST)
-		return;
 	kept = checked(malloc(sizeof(*kept)));
 	*kept = call;
 	if (*(struct syscall **)checked(tsearch(kept, &t->pending, by_task)) == kept) {
 		t->pending_count++;
 	} else {	/* that one never returned */
-		**(struct syscall **)tfind(kept, &t->pending, by_task) = call;
+		struct syscall *before = *(struct syscall **)tfind(kept, &t->pending, by_task);
+
+		systrace_show(t, before);
+		*before = call;
 		free(kept);
 	}
 }
@@ -118,7 +121,7 @@ static void on_return(struct systrace *t, const struct scry_event *e)
 	uint64_t result;
 
 	if (scry_linux_current(t->guest.os, e->vcpu, &who) < 0)
-		return;
+		return;		/* its call remains one that has not returned */
 	key.task = who.address;
 	found = tfind(&key, &t->pending, by_task);
 	if (!found)
@@ -126,14 +129,14 @@ static void on_return(struct systrace *t, const struct scry_event *e)
 	call = *found;
 	tdelete(call, &t->pending, by_task);
 	t->pending_count--;
-	if (scry_read_virt_u64(scry_linux_as(t->guest.os), e->gpr[SCRY_REG_RSP] + t->sp_ax,
-			       &result) >= 0) {
+	call->returned = scry_read_virt_u64(scry_linux_as(t->guest.os),
+					    e->gpr[SCRY_REG_RSP] + t->sp_ax, &result) >= 0;
+	if (call->returned) {
 		call->result = (int64_t)result;
-		call->returned = true;
 		if (strcmp(systrace_name(t, call->number, (char[32]){ 0 }), "execve"))
 			decode(t, call);
-		systrace_show(t, call);
 	}
+	systrace_show(t, call);
 	free(call);
 }
 

@@ -27,7 +27,8 @@ struct systrace {
 	void *pending;			/* tree of calls that have not returned, by task */
 	size_t pending_count;
 	uint64_t began, shown;
-	uint64_t calls[SYSCALLS_KNOWN], errors[SYSCALLS_KNOWN];
+	uint64_t lost;			/* calls of which was not to be read what or whose they are */
+	uint64_t calls[SYSCALLS_KNOWN + 1], errors[SYSCALLS_KNOWN + 1];	/* last: of other numbers */
 };
 
 /* Arm, show, and sum up: the exit status. */

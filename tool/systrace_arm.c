@@ -8,25 +8,64 @@
 
 #define ENTRY_BYTES 512
 
-static const char prefix[] = "__x64_sys_";
+/* Where the kernel's function is not called as the system call is. */
+static const char *const renamed[][2] = {
+	{ "newstat", "stat" },	 { "newfstat", "fstat" }, { "newlstat", "lstat" },
+	{ "newuname", "uname" }, { "umount", "umount2" }, { "sendfile64", "sendfile" },
+};
+
+struct naming {
+	struct systrace *t;
+	uint64_t function[SYSCALLS_KNOWN];	/* the kernel's table */
+};
+
+/* A function can have several names, as those without arguments do: only this one tells. */
+static int on_symbol(const struct scry_linux_symbol *symbol, void *opaque)
+{
+	static const char prefix[] = "__x64_sys_";
+	const char *name = symbol->name + strlen(prefix);
+	struct naming *naming = opaque;
+
+	if (strncmp(symbol->name, prefix, strlen(prefix)) || !strcmp(name, "ni_syscall"))
+		return 0;
+	for (size_t i = 0; i < sizeof(renamed) / sizeof(renamed[0]); i++)
+		if (!strcmp(name, renamed[i][0]))
+			name = renamed[i][1];
+	for (uint32_t i = 0; i < SYSCALLS_KNOWN; i++)
+		if (naming->function[i] == symbol->address && !naming->t->name_of[i])
+			naming->t->name_of[i] = clean(name, strlen(name) + 1);
+	return 0;
+}
 
 /* The kernel's table has a function for each number, and the functions have names. */
 static void find_names(struct systrace *t)
 {
-	struct scry_as *as = scry_linux_as(t->guest.os);
-	uint64_t table, function;
-	struct scry_linux_symbol symbol;
+	struct naming naming = { .t = t };
+	uint64_t table;
 
 	if (scry_linux_symbol(t->guest.os, "sys_call_table", &table) < 0)
 		return;
-	for (uint32_t i = 0; i < SYSCALLS_KNOWN; i++) {
-		if (scry_read_virt_u64(as, table + 8 * (uint64_t)i, &function) < 0 ||
-		    scry_linux_symbol_at(t->guest.os, function, &symbol) < 0 ||
-		    symbol.address != function || strncmp(symbol.name, prefix, strlen(prefix)))
-			continue;
-		if (strcmp(symbol.name, "__x64_sys_ni_syscall"))
-			t->name_of[i] = clean(symbol.name + strlen(prefix), strlen(symbol.name));
+	for (uint32_t i = 0; i < SYSCALLS_KNOWN; i++)
+		if (scry_read_virt_u64(scry_linux_as(t->guest.os), table + 8 * (uint64_t)i,
+				       &naming.function[i]) < 0)
+			naming.function[i] = 0;
+	scry_linux_symbols(t->guest.os, on_symbol, &naming);
+}
+
+/* Those that are asked for must be there: a misspelt one would just never come. */
+static int check_names(struct systrace *t)
+{
+	char buf[32];
+
+	for (size_t i = 0; i < t->name_count; i++) {
+		uint32_t n = 0;
+
+		while (n < SYSCALLS_KNOWN && strcmp(t->names[i], systrace_name(t, n, buf)))
+			n++;
+		if (n == SYSCALLS_KNOWN)
+			return fail("the guest's kernel has no system call '%s'", t->names[i]);
 	}
+	return 0;
 }
 
 /* Behind the instruction in entry_SYSCALL_64 that calls do_syscall_64 (e8, and how far). */
@@ -111,5 +150,5 @@ int systrace_arm(struct systrace *t)
 	t->memory.vm = t->guest.vm;
 	t->memory.mode = scry_as_mode(scry_linux_as(t->guest.os));
 	/* Returns first, so that none is missed of the first entry. */
-	return find_registers(t) || arm_return(t) || arm_entry(t) ? EXIT_FAILURE : 0;
+	return check_names(t) || find_registers(t) || arm_return(t) || arm_entry(t) ? EXIT_FAILURE : 0;
 }

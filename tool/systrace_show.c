@@ -51,15 +51,14 @@ static void show_text(struct systrace *t, const struct syscall *call, const char
 
 void systrace_show(struct systrace *t, const struct syscall *call)
 {
+	uint32_t i = call->number < SYSCALLS_KNOWN ? call->number : SYSCALLS_KNOWN;
 	char buf[32];
 
 	if (t->failed && !syscall_failed(call))
 		return;
 	t->shown++;
-	if (call->number < SYSCALLS_KNOWN) {
-		t->calls[call->number]++;
-		t->errors[call->number] += syscall_failed(call);
-	}
+	t->calls[i]++;
+	t->errors[i] += syscall_failed(call);
 	if (t->stat)
 		return;
 	if (t->json)
@@ -86,7 +85,7 @@ static void sum_row(struct listing *list, const char *name, uint64_t calls, uint
 	json_object_array_add(list->array, o);
 }
 
-void systrace_sum(struct systrace *t)
+static void sum_table(struct systrace *t)
 {
 	static const struct column columns[] = {
 		{ "CALL", false }, { "COUNT", true }, { "ERRORS", true },
@@ -94,11 +93,23 @@ void systrace_sum(struct systrace *t)
 	struct listing list;
 	char buf[32];
 
-	if (!t->stat)
-		return;
 	listing_begin(&list, t->json, columns, 3);
 	for (uint32_t i = 0; i < SYSCALLS_KNOWN; i++)
 		if (t->calls[i])
 			sum_row(&list, systrace_name(t, i, buf), t->calls[i], t->errors[i]);
+	if (t->calls[SYSCALLS_KNOWN])
+		sum_row(&list, "others", t->calls[SYSCALLS_KNOWN], t->errors[SYSCALLS_KNOWN]);
 	listing_end(&list, 0);
+}
+
+/* What was not shown is told, so that nobody takes it for what did not happen. */
+void systrace_sum(struct systrace *t)
+{
+	if (t->stat)
+		sum_table(t);
+	if (t->pending_count)
+		note("calls that had not returned yet, and are not shown: %zu", t->pending_count);
+	if (t->lost)
+		note("calls that are lost, as the caller or its registers could not be read: %" PRIu64,
+		     t->lost);
 }

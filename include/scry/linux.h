@@ -64,7 +64,7 @@ struct scry_linux_symbol {
 /* The first (lowest) symbol of that name.  SCRY_E_NOTFOUND if there is none. */
 int scry_linux_symbol(struct scry_linux *os, const char *name, uint64_t *address);
 
-/* The last symbol at or before an address inside the kernel image. */
+/* The last symbol at or before an address inside the kernel image; of several there the first. */
 int scry_linux_symbol_at(struct scry_linux *os, uint64_t address,
 			 struct scry_linux_symbol *symbol);
 
