@@ -214,6 +214,6 @@ const struct test tests_pause[] = {
 	{ "pause-both-ways", pause_both_ways, { SCRY_CAP_PAUSE, SCRY_CAP_VCPU_PAUSE } },
 	{ "pause-halted", pause_halted, { SCRY_CAP_PAUSE, SCRY_CAP_REGS_READ } },
 	{ "pause-threads", pause_threads, { SCRY_CAP_PAUSE, SCRY_CAP_VCPU_PAUSE } },
-	{ "pause-clock", pause_clock, { SCRY_CAP_PAUSE } },
+	{ "pause-clock", pause_clock, { WHOLE(PAUSE) } },
 	{ 0 }
 };

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "bits.h"
-#include "xen.h"
+#include "events.h"
 
 /*
  * Which guest frames are there.  Xen says of each whether it is, a thousand in a call,
@@ -149,15 +149,15 @@ static int complete(struct search *s, uint64_t pages)
 
 static int search(struct search *s, uint64_t pages)
 {
-	for (uint64_t stride = CHUNK; stride && s->found < pages; stride /= 8) {
-		int ret = sample(s, stride);
+	/* The last frame is there, and those before it may not begin a chunk. */
+	int ret = want(s, s->frames - 1);
 
+	for (uint64_t stride = CHUNK; !ret && stride && s->found < pages; stride /= 8) {
+		ret = sample(s, stride);
 		if (!ret)
 			ret = complete(s, pages);
-		if (ret < 0)
-			return ret;
 	}
-	return 0;
+	return ret;
 }
 
 /* The next run of frames from *gfn on. */
@@ -188,6 +188,12 @@ static int to_ranges(const struct search *s, struct xen_range **ranges, size_t *
 	return 0;
 }
 
+/* Pages of the domain that are no frames of its: the ring's, as long as it is mapped. */
+static uint64_t without_frame(const struct xen_vm *x)
+{
+	return x->events && x->events->page;
+}
+
 int xen_populated(struct xen_vm *x, struct xen_range **ranges, size_t *count)
 {
 	struct search *s = calloc(1, sizeof(*s));
@@ -208,7 +214,7 @@ int xen_populated(struct xen_vm *x, struct xen_range **ranges, size_t *count)
 	if (!ret && (!s->present || !s->seen))
 		ret = scry_fail(SCRY_E_NOMEM, "out of memory for the memory map");
 	if (!ret)
-		ret = search(s, domain.pages);
+		ret = search(s, domain.pages - without_frame(x));
 	if (!ret)
 		ret = to_ranges(s, ranges, count);
 	free(s->present);

@@ -40,6 +40,7 @@ static void set_caps(struct scry_vm *vm)
 	for (size_t i = 0; i < sizeof(have) / sizeof(have[0]); i++)
 		scry_cap_set(vm, have[i], true, "");
 	scry_cap_set(vm, SCRY_CAP_PHYS_READ, true, "by loads from Xen's mapping");
+	scry_cap_set(vm, SCRY_CAP_PAUSE, true, "only the vCPUs: the guest's TSC goes on");
 	scry_cap_set(vm, SCRY_CAP_VCPU_PAUSE, false, NO_VCPU_PAUSE);
 }
 
