@@ -98,7 +98,7 @@ full_disk() {
 interrupted() {
 	local end=$((SECONDS + 20))
 	start_aside "$scry" dump --zstd dump "$work/empty/core"
-	until ls "$work/empty" | grep -q core || [ $SECONDS -ge $end ]; do
+	until [ -n "$(find "$work/empty" -name '*core*')" ] || [ $SECONDS -ge $end ]; do
 		sleep 0.02
 	done
 	end_aside INT 1 && grep -q "interrupted" "$work/aside.err" && nothing_left "" &&

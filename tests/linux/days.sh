@@ -121,7 +121,7 @@ protected_from_reset() {
 		sleep 0.1
 	done
 	start_aside "$steer" day protect
-	wait_aside ready && qmp cont && guest_wait day "guest: ready" 300 &&
+	wait_aside ready && qmp cont && guest_wait day "guest: ready" 600 &&
 		same "cpus" "$(guest_ask day "cpuid 0x4fffffff" | wc -w)" 4 && end_aside TERM 0 &&
 		same "output" "$(cat "$work/aside")" ready
 	status=$?
@@ -280,7 +280,7 @@ s.listen(); s.accept()' "$work/sock" &
 
 own_socket() {
 	local status=0
-	mkdir -p -m 700 "$SCRY_RUNTIME_DIR"
+	mkdir -p "$SCRY_RUNTIME_DIR"
 	bound "$SCRY_RUNTIME_DIR/left.sock" 600 SOCK_SEQPACKET || return 1
 	guest_start left 7.2 1 64M -S
 	for _ in {1..100}; do
