@@ -68,7 +68,7 @@ static int show(struct syms *syms)
 
 static int run(struct args *args)
 {
-	struct syms syms = { .array = checked(json_object_new_array()) };
+	struct syms syms = { 0 };
 	const char *uri;
 	int ret;
 
@@ -79,6 +79,7 @@ static int run(struct args *args)
 	no_more_words(args);
 	if (guest_open(&syms.guest, uri))
 		return EXIT_FAILURE;
+	syms.array = checked(json_object_new_array());
 	ret = show(&syms);
 	if (!ret && syms.json)
 		json_print(json_object_get(syms.array));

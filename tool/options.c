@@ -89,8 +89,8 @@ const char *next_word(struct args *args, const char *what)
 {
 	const char *word = next_word_or_null(args);
 
-	if (!word)
-		usage_error(args, "%s is missing", what);
+	if (!word || !word[0])
+		usage_error(args, "%s is %s", what, word ? "empty" : "missing");
 	return word;
 }
 

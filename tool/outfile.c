@@ -43,7 +43,8 @@ static int find_path(struct outfile *file, const char *path)
 	if (file->path)
 		return 0;
 	err = errno;
-	if (!lstat(path, &st) && S_ISLNK(st.st_mode))
+	/* A pipe, by /dev/stdout or /proc/self/fd, has no path of its own. */
+	if (stat(path, &st) && !lstat(path, &st) && S_ISLNK(st.st_mode))
 		return fail("%s is a symbolic link that leads nowhere (%s): name the file itself",
 			    path, strerror(err));
 	file->path = checked(strdup(path));

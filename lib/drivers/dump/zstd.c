@@ -50,8 +50,8 @@ static int read_footer(struct dump_file *file, struct dump_zstd_footer *footer, 
 		return ret;
 	if (footer->magic != DUMP_ZSTD_TABLE_END)
 		return scry_fail(SCRY_E_INVAL, "%s is compressed in one piece, so that nothing in it can "
-				 "be found: decompress it by zstd -d (what scry dump --zstd makes need "
-				 "not be)", file->path);
+				 "be found, or it was cut short: decompress it by zstd -d (what scry "
+				 "dump --zstd makes whole need not be)", file->path);
 	*entry = sizeof(struct dump_zstd_entry) + (footer->descriptor & 0x80 ? 4 : 0);
 	if (!footer->frames || footer->frames > (file->size - sizeof(*footer)) / *entry)
 		return malformed(file);
