@@ -38,29 +38,54 @@ int scry_as_open(struct scry_vm *vm, uint64_t root, const struct scry_as_opts *o
 	return 0;
 }
 
-static enum scry_paging_mode mode_of(const struct scry_regs *regs)
+static enum scry_paging_mode mode_of(uint64_t cr0, uint64_t cr4, uint64_t efer)
 {
-	if (!(regs->cr0 & CR0_PG))
+	if (!(cr0 & CR0_PG))
 		return SCRY_PAGING_OFF;
-	if (!(regs->cr4 & CR4_PAE))
+	if (!(cr4 & CR4_PAE))
 		return SCRY_PAGING_32BIT;
-	if (!(regs->efer & EFER_LMA))
+	if (!(efer & EFER_LMA))
 		return SCRY_PAGING_PAE;
-	return regs->cr4 & CR4_LA57 ? SCRY_PAGING_5LEVEL : SCRY_PAGING_4LEVEL;
+	return cr4 & CR4_LA57 ? SCRY_PAGING_5LEVEL : SCRY_PAGING_4LEVEL;
+}
+
+static struct scry_as_opts opts_of(uint64_t cr0, uint64_t cr4, uint64_t efer)
+{
+	return (struct scry_as_opts){
+		.sz = sizeof(struct scry_as_opts),
+		.mode = mode_of(cr0, cr4, efer),
+		.pse = !!(cr4 & CR4_PSE),
+		.nxe = !!(efer & EFER_NXE),
+	};
+}
+
+int scry_as_follow(struct scry_vm *vm, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer,
+		   struct scry_as **space)
+{
+	const struct scry_as_opts opts = opts_of(cr0, cr4, efer);
+	struct scry_as *as = *space;
+
+	if (!as)
+		return scry_as_open(vm, cr3, &opts, space);
+	if (as->root != cr3)
+		scry_tlb_clear(as);
+	as->root = cr3;
+	as->mode = opts.mode;
+	as->pse = opts.pse;
+	as->nxe = opts.nxe;
+	return 0;
 }
 
 int scry_as_of_vcpu(struct scry_vm *vm, unsigned vcpu, struct scry_as **as)
 {
-	struct scry_as_opts opts = { .sz = sizeof(opts) };
+	struct scry_as_opts opts;
 	struct scry_regs regs;
 	int ret = scry_regs_get(vm, vcpu, &regs);
 
 	*as = NULL;
 	if (ret < 0)
 		return ret;
-	opts.mode = mode_of(&regs);
-	opts.pse = !!(regs.cr4 & CR4_PSE);
-	opts.nxe = !!(regs.efer & EFER_NXE);
+	opts = opts_of(regs.cr0, regs.cr4, regs.efer);
 	return scry_as_open(vm, regs.cr3, &opts, as);
 }
 

@@ -15,6 +15,13 @@ struct scry_as {
 	bool pse, nxe;
 };
 
+/*
+ * Make *as, which a driver keeps from event to event (NULL at first), the address
+ * space that these registers say.  0, or a failure if there is no memory for one.
+ */
+int scry_as_follow(struct scry_vm *vm, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer,
+		   struct scry_as **as);
+
 /* A page that a walk found. */
 struct scry_page {
 	uint64_t gpa;		/* of the address asked for */

@@ -12,44 +12,20 @@
  */
 
 #define EFER_LMA (UINT64_C(1) << 10)
-#define EFER_NXE (UINT64_C(1) << 11)
-#define CR0_PG   (UINT64_C(1) << 31)
-#define CR4_PSE  (UINT64_C(1) << 4)
-#define CR4_PAE  (UINT64_C(1) << 5)
-#define CR4_LA57 (UINT64_C(1) << 12)
 #define LONGEST  15
-
-/* The caller's address space, made the vCPU's; false if there is no memory for one. */
-static bool set_space(struct kvmi_vm *k, const struct kvmi_sregs *s, struct scry_as **space)
-{
-	struct scry_as_opts opts = { .sz = sizeof(opts) };
-	struct scry_as *as;
-
-	if (!*space && scry_as_open(k->vm, s->cr3, &opts, space) < 0)
-		return false;
-	as = *space;
-	if (as->root != s->cr3)
-		scry_tlb_clear(as);
-	as->root = s->cr3;
-	as->mode = !(s->cr0 & CR0_PG) ? SCRY_PAGING_OFF :
-		      !(s->cr4 & CR4_PAE) ? SCRY_PAGING_32BIT :
-		      !(s->efer & EFER_LMA) ? SCRY_PAGING_PAE :
-		      s->cr4 & CR4_LA57 ? SCRY_PAGING_5LEVEL : SCRY_PAGING_4LEVEL;
-	as->pse = !!(s->cr4 & CR4_PSE);
-	as->nxe = !!(s->efer & EFER_NXE);
-	return true;
-}
 
 /* The instruction's bytes, as far as they are mapped; how many. */
 static size_t fetch(struct kvmi_vm *k, const struct kvmi_arch *a, struct scry_as **as,
 		    uint8_t *bytes)
 {
 	bool is_long = a->sregs.efer & EFER_LMA && a->sregs.cs.l;
+	const struct kvmi_sregs *s = &a->sregs;
 	uint64_t at = is_long ? a->gprs.rip : (uint32_t)(a->sregs.cs.base + a->gprs.rip);
 	size_t first = KVMI_PAGE - at % KVMI_PAGE;
 
 	first = first < LONGEST ? first : LONGEST;
-	if (!set_space(k, &a->sregs, as) || scry_read_virt(*as, at, bytes, first) < 0)
+	if (scry_as_follow(k->vm, s->cr0, s->cr3, s->cr4, s->efer, as) < 0 ||
+	    scry_read_virt(*as, at, bytes, first) < 0)
 		return 0;
 	if (first < LONGEST && !scry_read_virt(*as, at + first, bytes + first, LONGEST - first))
 		return LONGEST;

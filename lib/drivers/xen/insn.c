@@ -7,45 +7,15 @@
 #include "insn.h"
 #include "views.h"
 
-#define CR0_PG   (UINT64_C(1) << 31)
-#define CR4_PSE  (UINT64_C(1) << 4)
-#define CR4_PAE  (UINT64_C(1) << 5)
-#define CR4_LA57 (UINT64_C(1) << 12)
 #define EFER_LMA (UINT64_C(1) << 10)
-#define EFER_NXE (UINT64_C(1) << 11)
 
 /* xen_seg attributes, packed: AVL 8, L 9, D/B 10, G 11. */
 #define AR_L  (1u << 9)
 #define AR_DB (1u << 10)
 
-static enum scry_paging_mode paging_mode(const struct vm_event_regs_x86 *r)
-{
-	if (!(r->cr0 & CR0_PG))
-		return SCRY_PAGING_OFF;
-	if (!(r->cr4 & CR4_PAE))
-		return SCRY_PAGING_32BIT;
-	if (!(r->msr_efer & EFER_LMA))
-		return SCRY_PAGING_PAE;
-	return r->cr4 & CR4_LA57 ? SCRY_PAGING_5LEVEL : SCRY_PAGING_4LEVEL;
-}
-
 static bool is_long(const struct vm_event_regs_x86 *r)
 {
 	return r->msr_efer & EFER_LMA && r->cs.ar & AR_L;
-}
-
-/* The address space that the registers say, in the handle at *as. */
-static bool set_space(struct scry_vm *vm, struct scry_as **as, const struct vm_event_regs_x86 *r)
-{
-	const struct scry_as_opts opts = { .sz = sizeof(opts), .mode = SCRY_PAGING_OFF };
-
-	if (!*as && scry_as_open(vm, 0, &opts, as) < 0)
-		return false;
-	(*as)->root = r->cr3;
-	(*as)->mode = paging_mode(r);
-	(*as)->pse = r->cr4 & CR4_PSE;
-	(*as)->nxe = r->msr_efer & EFER_NXE;
-	return true;
 }
 
 /* Bytes of one page from gva on, as many as there are up to len; how many. */
@@ -105,7 +75,7 @@ void xen_insn_read(struct scry_vm *vm, struct scry_as **as, const struct xen_vie
 	unsigned len;
 
 	memset(insn, 0, sizeof(*insn));
-	if (!set_space(vm, as, regs))
+	if (scry_as_follow(vm, regs->cr0, regs->cr3, regs->cr4, regs->msr_efer, as) < 0)
 		return;
 	len = read_code(*as, views, view, gva, bytes, sizeof(bytes));
 	if (len && len < sizeof(bytes))
