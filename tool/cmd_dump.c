@@ -3,18 +3,20 @@
 #include "dump/dump.h"
 #include "target.h"
 
-enum { KEY_LIVE = KEY_FIRST_OWN, KEY_ZSTD };
+enum { KEY_LIVE = KEY_FIRST_OWN, KEY_ZSTD, KEY_PARTIAL };
 
 static int dump(struct args *args)
 {
 	struct dump_opts opts = { 0 };
 	struct scry_vm *vm;
 	const char *uri;
+	bool partial = false;
 	int key, ret;
 
 	while ((key = next_option(args)) >= 0) {
 		opts.live |= key == KEY_LIVE;
 		opts.zstd |= key == KEY_ZSTD;
+		partial |= key == KEY_PARTIAL;
 		opts.json |= key == KEY_JSON;
 	}
 	uri = next_word(args, "VM");
@@ -22,7 +24,10 @@ static int dump(struct args *args)
 	no_more_words(args);
 	if (open_vm(uri, &vm))
 		return EXIT_FAILURE;
-	ret = dump_vm(vm, &opts);
+	if (dump_cut_short(vm, uri) && !partial)
+		ret = fail("no dump is made of a part of one, unless --partial is given");
+	else
+		ret = dump_vm(vm, &opts);
 	scry_close(vm);
 	return ret;
 }
@@ -30,7 +35,7 @@ static int dump(struct args *args)
 const struct command cmd_dump = {
 	.name = "dump",
 	.summary = "write a VM's memory and registers to an ELF core",
-	.usage = "[--live] [--zstd] [--json] VM FILE",
+	.usage = "[--live] [--zstd] [--partial] [--json] VM FILE",
 	.about = "Writes the guest's memory and all vCPUs' registers to FILE, an ELF core that\n"
 		 "crash, drgn and gdb open, and scry itself as file:FILE. Pages of zeros become\n"
 		 "holes of the file, which appears only when it is complete. The VM is held\n"
@@ -38,6 +43,7 @@ const struct command cmd_dump = {
 	.opts = (const struct opt[]){
 		{ KEY_LIVE, "live", NULL, "do not hold the VM: what changes meanwhile may not fit" },
 		{ KEY_ZSTD, "zstd", NULL, "compress it; 'zstd -d' makes the core of it, scry needs not" },
+		{ KEY_PARTIAL, "partial", NULL, "of a dump that was cut short: what there is" },
 		OPT_JSON,
 		{ 0 },
 	},

@@ -3,24 +3,19 @@
 
 #include "command.h"
 #include "gdb/gdb.h"
-#include "parse.h"
 
 enum { KEY_LISTEN = KEY_FIRST_OWN, KEY_PID, KEY_ONCE };
 
 static int gdb(struct args *args)
 {
 	struct gdb_opts opts = { 0 };
-	uint64_t pid;
 	int key;
 
 	while ((key = next_option(args)) >= 0) {
 		if (key == KEY_LISTEN) {
 			opts.listen = optarg;
 		} else if (key == KEY_PID) {
-			if (!parse_u64(optarg, &pid) || pid > INT32_MAX)
-				usage_error(args, "'%s' is no process's number", optarg);
-			opts.pid = (int32_t)pid;
-			opts.has_pid = true;
+			opts.pid = pid_arg(args, optarg);
 		} else {
 			opts.once = true;
 		}

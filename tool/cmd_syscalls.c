@@ -12,8 +12,7 @@ enum { KEY_PID = KEY_FIRST_OWN, KEY_COMM, KEY_FAILED, KEY_FOR, KEY_STAT };
 static void add_names(struct args *args, struct systrace *t, char *list)
 {
 	for (char *name; (name = strsep(&list, ","));) {
-		if (!*name)
-			continue;
+		name_arg(args, "a name of -e", name);
 		if (t->name_count == SYSTRACE_NAMES)
 			usage_error(args, "these are too many names: at most %d", SYSTRACE_NAMES);
 		t->names[t->name_count++] = name;
@@ -29,13 +28,13 @@ static const char *parse(struct args *args, struct systrace *t)
 		if (key == KEY_PID)
 			t->pid = pid_arg(args, optarg);
 		else if (key == KEY_COMM)
-			t->comm = optarg;
+			t->comm = name_arg(args, "--comm", optarg);
 		else if (key == 'e')
 			add_names(args, t, optarg);
 		else if (key == KEY_FAILED)
 			t->failed = true;
 		else if (key == 'n')
-			t->most = number_arg(args, "count", optarg);
+			t->most = count_arg(args, optarg);
 		else if (key == KEY_FOR)
 			t->ms = seconds_arg(args, optarg);
 		else if (key == KEY_STAT)

@@ -66,15 +66,6 @@ static void narrow(struct trace *t, uint64_t vcpus, bool on_change)
 		t->breakpoints[i].vcpus = vcpus;
 }
 
-static uint64_t count_arg(struct args *args, const char *text)
-{
-	uint64_t count = number_arg(args, "count", text);
-
-	if (!count)
-		usage_error(args, "a count of 0 would show nothing: leave it out to have no end");
-	return count;
-}
-
 static const char *parse(struct args *args, struct trace *t)
 {
 	bool on_change = false;

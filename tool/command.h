@@ -62,9 +62,14 @@ void no_more_words(struct args *args);
 
 /* Numbers on the command line; what is none ends in usage_error(). */
 uint64_t number_arg(struct args *args, const char *what, const char *text);
+uint64_t count_arg(struct args *args, const char *text);	/* not 0 */
+int32_t pid_arg(struct args *args, const char *text);
 unsigned vcpu_arg(struct args *args, const char *text);
 uint64_t vcpu_bit(struct args *args, const char *text);	/* 1 << it */
 unsigned seconds_arg(struct args *args, const char *text);	/* milliseconds */
+
+/* The text of an option that narrows what is shown: an empty one is a usage error. */
+const char *name_arg(struct args *args, const char *option, const char *text);
 
 void print_help(const struct command *command);
 void usage_error(const struct args *args, const char *format, ...)

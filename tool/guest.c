@@ -47,15 +47,11 @@ void guest_close(struct guest *guest)
 
 int with_guest(struct args *args, int (*fn)(struct guest *guest, bool json))
 {
+	bool json;
+	const char *uri = vm_word(args, &json);
 	struct guest guest;
-	bool json = false;
-	const char *uri;
 	int ret;
 
-	while (next_option(args) >= 0)
-		json = true;
-	uri = next_word(args, "VM");
-	no_more_words(args);
 	if (guest_open(&guest, uri))
 		return EXIT_FAILURE;
 	ret = fn(&guest, json);
@@ -81,15 +77,6 @@ int listing_end(struct listing *list, int ret)
 	else
 		json_print(list->array);
 	return 0;
-}
-
-int32_t pid_arg(struct args *args, const char *text)
-{
-	uint64_t pid;
-
-	if (!parse_u64(text, &pid) || pid > INT32_MAX)
-		usage_error(args, "'%s' is no PID", text);
-	return (int32_t)pid;
 }
 
 int guest_task(struct guest *guest, int32_t pid, struct scry_linux_task *task)

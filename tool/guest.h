@@ -42,8 +42,7 @@ void listing_begin(struct listing *list, bool json, const struct column *columns
 /* Print it if ret, a result of the library, is no failure; and free it: the exit status. */
 int listing_end(struct listing *list, int ret);
 
-/* The task that a word on the command line names: 0 or EXIT_FAILURE. */
-int32_t pid_arg(struct args *args, const char *text);
+/* The task of that PID: 0 or EXIT_FAILURE. */
 int guest_task(struct guest *guest, int32_t pid, struct scry_linux_task *task);
 
 /*

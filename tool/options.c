@@ -80,14 +80,24 @@ int next_option(struct args *args)
 	return key;
 }
 
-const char *next_word_or_null(struct args *args)
+static const char *take_word(struct args *args)
 {
 	return args->next < args->argc ? args->argv[args->next++] : NULL;
 }
 
+const char *next_word_or_null(struct args *args)
+{
+	const char *word = take_word(args);
+
+	/* An empty variable of a script must not mean "all". */
+	if (word && !word[0])
+		usage_error(args, "an empty word ('') names nothing: leave it out");
+	return word;
+}
+
 const char *next_word(struct args *args, const char *what)
 {
-	const char *word = next_word_or_null(args);
+	const char *word = take_word(args);
 
 	if (!word || !word[0])
 		usage_error(args, "%s is %s", what, word ? "empty" : "missing");
@@ -96,7 +106,7 @@ const char *next_word(struct args *args, const char *what)
 
 void no_more_words(struct args *args)
 {
-	const char *word = next_word_or_null(args);
+	const char *word = take_word(args);
 
 	if (word)
 		usage_error(args, "'%s' is one word too many", word);
@@ -110,6 +120,31 @@ uint64_t number_arg(struct args *args, const char *what, const char *text)
 		usage_error(args, "%s '%s' is not a number: use forms like 0x1000, 4096, 4k, 2M",
 			    what, text);
 	return value;
+}
+
+uint64_t count_arg(struct args *args, const char *text)
+{
+	uint64_t count = number_arg(args, "count", text);
+
+	if (!count)
+		usage_error(args, "a count of 0 would show nothing: leave it out to have no end");
+	return count;
+}
+
+int32_t pid_arg(struct args *args, const char *text)
+{
+	uint64_t pid;
+
+	if (!parse_u64(text, &pid) || !pid || pid > INT32_MAX)
+		usage_error(args, "'%s' is no PID: they are numbers from 1 on", text);
+	return (int32_t)pid;
+}
+
+const char *name_arg(struct args *args, const char *option, const char *text)
+{
+	if (!text[0])
+		usage_error(args, "%s is empty: leave it out to see all", option);
+	return text;
 }
 
 unsigned vcpu_arg(struct args *args, const char *text)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,11 +18,31 @@ static int open_direct(struct outfile *file)
 	return file->fd < 0 ? fail("cannot open %s: %s", file->path, strerror(errno)) : 0;
 }
 
-static int open_temporary(struct outfile *file)
+#define OWNER_ONLY 0600	/* as mkostemp() has it: right for a guest's memory */
+
+/* Without a name nothing is left behind however the program ends; not every file system can. */
+static int open_nameless(struct outfile *file)
+{
+	char *copy = checked(strdup(file->path));
+
+	file->fd = access("/proc/self/fd", X_OK) ? -1 :
+		   open(dirname(copy), O_TMPFILE | O_WRONLY | O_CLOEXEC, OWNER_ONLY);
+	free(copy);
+	return file->fd < 0 ? -1 : 0;
+}
+
+static void name_temporary(struct outfile *file)
 {
 	if (asprintf(&file->temporary, "%s.XXXXXX", file->path) < 0)
 		die_nomem();
-	/* mkostemp() gives 0600, which is right for a guest's memory. */
+}
+
+static int open_temporary(struct outfile *file)
+{
+	file->whole = true;
+	if (!open_nameless(file))
+		return 0;
+	name_temporary(file);
 	file->fd = mkostemp(file->temporary, O_CLOEXEC);
 	if (file->fd >= 0)
 		return 0;
@@ -69,7 +90,7 @@ int outfile_open(struct outfile *file, const char *path)
 		ret = open_direct(file);
 	else
 		ret = open_temporary(file);
-	if (!ret && there && file->temporary)
+	if (!ret && there && file->whole)
 		fchmod(file->fd, st.st_mode & 0777);	/* as the file that it replaces */
 	if (ret)
 		free(file->path);
@@ -85,7 +106,7 @@ int outfile_write(struct outfile *file, const void *buf, size_t len)
 			continue;
 		if (n < 0)
 			return fail("cannot write %s: %s%s", file->path, strerror(errno),
-				    file->temporary ? "; nothing of it was left behind" : "");
+				    file->whole ? "; nothing of it was left behind" : "");
 		buf = (const char *)buf + n;
 		len -= (size_t)n;
 	}
@@ -107,14 +128,44 @@ void outfile_abandon(struct outfile *file)
 	release(file);
 }
 
+static int link_as(struct outfile *file, const char *path)
+{
+	char self[32];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", file->fd);
+	return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+/* A name beside the file's own, by which it can take its place: mkostemp() finds it. */
+static int link_beside(struct outfile *file)
+{
+	int fd;
+
+	name_temporary(file);
+	fd = mkostemp(file->temporary, O_CLOEXEC);
+	if (fd < 0) {
+		free(file->temporary);
+		file->temporary = NULL;
+		return -1;
+	}
+	close(fd);
+	return unlink(file->temporary) || link_as(file, file->temporary);
+}
+
+/* Only where a file is replaced there is a moment with another name. */
+static int give_name(struct outfile *file)
+{
+	if (!file->temporary && !link_as(file, file->path))
+		return 0;
+	if (!file->temporary && (errno != EEXIST || link_beside(file)))
+		return -1;
+	return rename(file->temporary, file->path);
+}
+
 int outfile_commit(struct outfile *file)
 {
-	int bad = 0;
-
 	/* A full disk may show only now. */
-	if (file->temporary)
-		bad = fsync(file->fd) || rename(file->temporary, file->path);
-	if (bad) {
+	if (file->whole && (fsync(file->fd) || give_name(file))) {
 		fail("cannot complete %s: %s; nothing of it was left behind", file->path,
 		     strerror(errno));
 		outfile_abandon(file);

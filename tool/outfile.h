@@ -2,17 +2,20 @@
 #ifndef TOOL_OUTFILE_H
 #define TOOL_OUTFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
- * A file that appears only when it is complete: written beside its place under
- * another name and renamed at the end.  What is there and is no regular file
- * (a pipe, a device), and stdout, is written to directly.
+ * A file that appears only when it is complete: written without a name, or where
+ * the file system has no such files beside its place under another name, and put
+ * there at the end.  What is there and is no regular file (a pipe, a device), and
+ * stdout, is written to directly.
  */
 struct outfile {
 	int fd;
 	char *path;	/* as messages name it */
-	char *temporary;	/* or NULL */
+	bool whole;	/* a regular file, which appears when it is complete */
+	char *temporary;	/* its name until then; NULL = none */
 };
 
 /* Each returns 0, or EXIT_FAILURE with the reason said.  path NULL = stdout. */

@@ -1,12 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "message.h"
 #include "output.h"
+
+#define FLUSH_NS 100000000u	/* the longest that a line stays in the buffer */
+
+bool output_gone(void)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	return ferror(stdout) || (poll(&p, 1, 0) > 0 && p.revents & (POLLERR | POLLHUP));
+}
+
+bool output_pass_on(uint64_t *last)
+{
+	uint64_t now = now_ns();
+
+	if (now - *last < FLUSH_NS)
+		return true;
+	*last = now;
+	fflush(stdout);
+	return !output_gone();
+}
 
 struct json_object *json_hex(uint64_t value)
 {

@@ -9,6 +9,15 @@
 
 #include "term.h"
 
+/* Could it not be written, or has who reads it gone (as in "| head")? */
+bool output_gone(void);
+
+/*
+ * For what prints line by line, called often: pass on what was printed, each tenth of a
+ * second.  *last is when that was; false once output_gone().
+ */
+bool output_pass_on(uint64_t *last);
+
 /*
  * Addresses and values of registers are JSON strings ("0x1000"), since many
  * readers keep a number as a double and would lose the low bits.

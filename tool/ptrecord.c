@@ -7,6 +7,8 @@
 
 #include "message.h"
 #include "outfile.h"
+#include "output.h"
+#include "output.h"
 #include "parse.h"
 #include "pt.h"
 #include "stop.h"
@@ -90,7 +92,7 @@ static int record_on(struct recording *r)
 	char size[32];
 	int any = 0;
 
-	while (any >= 0 && !stop_asked() &&
+	while (any >= 0 && !stop_asked() && !output_gone() &&
 	       (!r->record->ms || now - began < r->record->ms * UINT64_C(1000000))) {
 		any = take(r);
 		if (!any)

@@ -152,7 +152,7 @@ static int take(struct systrace *t, const struct scry_event *e)
 
 static bool is_over(const struct systrace *t)
 {
-	return stop_asked() || ferror(stdout) || (t->most && t->shown >= t->most) ||
+	return stop_asked() || (t->most && t->shown >= t->most) ||
 	       (t->ms && now_ns() - t->began >= t->ms * UINT64_C(1000000));
 }
 
@@ -160,11 +160,9 @@ static int loop(struct systrace *t)
 {
 	struct scry_event events[VCPUS];
 
-	while (!is_over(t)) {
+	while (!is_over(t) && output_pass_on(&t->flushed)) {
 		int n = scry_event_wait(t->guest.vm, events, VCPUS, WAIT_MS);
 
-		if (!n)
-			fflush(stdout);
 		for (int i = 0; i < n; i++) {
 			int ret = take(t, &events[i]);
 

@@ -26,7 +26,7 @@ struct systrace {
 	struct user_memory memory;
 	void *pending;			/* tree of calls that have not returned, by task */
 	size_t pending_count;
-	uint64_t began, shown;
+	uint64_t began, flushed, shown;
 	uint64_t lost;			/* calls of which was not to be read what or whose they are */
 	uint64_t calls[SYSCALLS_KNOWN + 1], errors[SYSCALLS_KNOWN + 1];	/* last: of other numbers */
 };

@@ -144,8 +144,21 @@ static int arm_entry(struct systrace *t)
 	return add_breakpoint(t, address, &t->entry);
 }
 
+/* Either event tells of entries. */
+static int check_events(struct systrace *t)
+{
+	const char *why;
+
+	if (scry_cap(t->guest.vm, SCRY_CAP_EVENT_SYSCALL, NULL) == 1 ||
+	    scry_cap(t->guest.vm, SCRY_CAP_EVENT_BREAKPOINT, &why) == 1)
+		return 0;
+	return fail("system calls of this VM cannot be seen: %s", why);
+}
+
 int systrace_arm(struct systrace *t)
 {
+	if (check_events(t))
+		return EXIT_FAILURE;
 	find_names(t);
 	t->memory.vm = t->guest.vm;
 	t->memory.mode = scry_as_mode(scry_linux_as(t->guest.os));

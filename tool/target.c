@@ -13,20 +13,40 @@
 
 int open_vm(const char *uri, struct scry_vm **vm)
 {
-	return scry_open(vm, uri, NULL) < 0 ? fail_lib() : 0;
+	if (scry_open(vm, uri, NULL) < 0)
+		return fail_lib();
+	if (dump_cut_short(*vm, uri))
+		note("%s", dump_cut_short(*vm, uri));
+	return 0;
+}
+
+const char *dump_cut_short(struct scry_vm *vm, const char *uri)
+{
+	const char *text;
+
+	return !strncmp(uri, "file:", 5) && scry_cap(vm, SCRY_CAP_MEMORY_MAP, &text) == 1 &&
+	       text[0] ? text : NULL;
+}
+
+const char *vm_word(struct args *args, bool *json)
+{
+	const char *uri;
+
+	*json = false;
+	while (next_option(args) >= 0)
+		*json = true;
+	uri = next_word(args, "VM");
+	no_more_words(args);
+	return uri;
 }
 
 int with_vm(struct args *args, int (*fn)(struct scry_vm *vm, bool json))
 {
-	bool json = false;
+	bool json;
+	const char *uri = vm_word(args, &json);
 	struct scry_vm *vm;
-	const char *uri;
 	int ret;
 
-	while (next_option(args) >= 0)
-		json = true;
-	uri = next_word(args, "VM");
-	no_more_words(args);
 	if (open_vm(uri, &vm))
 		return EXIT_FAILURE;
 	ret = fn(vm, json);

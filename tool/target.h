@@ -9,6 +9,12 @@
 /* Open the VM that a word names: 0, or EXIT_FAILURE with the reason said. */
 int open_vm(const char *uri, struct scry_vm **vm);
 
+/* Of a dump of which the end is missing: that, as a sentence.  NULL of any other VM. */
+const char *dump_cut_short(struct scry_vm *vm, const char *uri);
+
+/* The words of a command that takes VM and --json and nothing more: VM's. */
+const char *vm_word(struct args *args, bool *json);
+
 /*
  * All of a command that takes VM and --json and nothing more: fn is called with
  * the open VM, and gives the exit status.

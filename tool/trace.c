@@ -9,7 +9,6 @@
 #include "stop.h"
 #include "trace.h"
 
-#define FLUSH_NS 100000000u	/* the longest that a line stays in the buffer */
 #define RATE_NS  1000000000u	/* how often the rate line is drawn */
 #define WAIT_MS  50
 #define STDOUT_BUFFER (256 * 1024)
@@ -80,7 +79,7 @@ static const char *ending(const struct trace *t, uint64_t now)
 		return "count";
 	if (t->ms && now - t->began >= t->ms * UINT64_C(1000000))
 		return "time";
-	return ferror(stdout) ? "output" : NULL;
+	return NULL;
 }
 
 static int loop(struct trace *t, bool show)
@@ -96,13 +95,9 @@ static int loop(struct trace *t, bool show)
 		if (n < 0)
 			return n;
 		now = now_ns();
-		if (now - t->flushed >= FLUSH_NS) {
-			fflush(stdout);
-			t->flushed = now;
-		}
 		if (show)
 			show_rate(t, now);
-		t->why = ending(t, now);
+		t->why = output_pass_on(&t->flushed) ? ending(t, now) : "output";
 	}
 	return 0;
 }

@@ -95,15 +95,42 @@ full_disk() {
 		refused 1 "No space left" "$scry" dump dump /dev/full
 }
 
-interrupted() {
+# A dump that has begun: it has opened a file, which may have no name.
+dump_begun() {
 	local end=$((SECONDS + 20))
 	start_aside "$scry" dump --zstd dump "$work/empty/core"
-	until [ -n "$(find "$work/empty" -name '*core*')" ] || [ $SECONDS -ge $end ]; do
+	until readlink "/proc/$aside/fd/"* | grep -q "^$work/empty/"; do
+		[ $SECONDS -lt $end ] || return 1
 		sleep 0.02
 	done
-	end_aside INT 1 && grep -q "interrupted" "$work/aside.err" && nothing_left "" &&
+}
+
+interrupted() {
+	dump_begun && end_aside INT 1 && grep -q "interrupted" "$work/aside.err" && nothing_left "" &&
 		guest_ask dump time
 }
+
+# Where a file can be without a name (O_TMPFILE; else see scry-dump(1)).
+killed() {
+	dump_begun && end_aside KILL 137 || return 1
+	python3 -c "import os; os.open('$work/empty', os.O_TMPFILE | os.O_WRONLY)" || rm -f "$work/empty/core."*
+	nothing_left "" && guest_ask dump time
+}
+
+# The rest of a file that is shorter than it says: said with each look, and no dump is made of it.
+cut_short() {
+	local short="is shorter than its headers say"
+	head -c 150M "$d/core" >"$d/short"
+	scry ps "file:$d/short" >"$work/out" 2>"$work/err"
+	grep -q "$short" "$work/err" || return 1
+	! scry dump "file:$d/short" "$work/empty/core" 2>"$work/err" || return 1
+	grep -q "$short" "$work/err" && grep -q -- "--partial" "$work/err" && nothing_left "" || return 1
+	scry dump --partial "file:$d/short" "$work/empty/core" 2>"$work/err" &&
+		grep -q "$short" "$work/err" && ! scry info "file:$work/empty/core" 2>&1 | grep "$short" &&
+		rm "$work/empty/core"
+}
+
+no_calls() { refused 1 "nothing runs in it" "$scry" syscalls "file:$d/core"; }
 
 # A pipe has no holes; what cannot be read is not begun.
 pipe() {
@@ -125,5 +152,8 @@ guest_tests() {
 	test_that "crash" in_crash
 	test_that "a full disk leaves what was there" full_disk
 	test_that "Ctrl-C leaves nothing, and the guest goes on" interrupted
+	test_that "SIGKILL leaves nothing, and the guest goes on" killed
+	test_that "a file cut short" cut_short
+	test_that "no system calls in a dump" no_calls
 	test_that "into a pipe" pipe
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../lib/test.h"
@@ -77,6 +81,41 @@ static void test_abandoned_leaves_nothing(void **state)
 	assert_int_equal(type_of("file"), 0);
 }
 
+static void test_takes_the_place_of_another(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	write_it("file", "one", 3);
+	assert_int_equal(chmod("file", 0640), 0);
+	write_it("file", "two", 3);
+	assert_holds("file", "two");
+	assert_int_equal(stat("file", &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+}
+
+static void test_killed_leaves_nothing(void **state)
+{
+	int fd = open(".", O_TMPFILE | O_WRONLY, 0600), status;
+	pid_t pid;
+
+	(void)state;
+	if (fd < 0 && errno == EOPNOTSUPP)
+		skip();
+	close(fd);
+	pid = fork();
+	if (!pid) {
+		struct outfile file;
+
+		if (!outfile_open(&file, "file") && !outfile_write(&file, "one", 3))
+			kill(getpid(), SIGKILL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	/* teardown() would fail on what is left. */
+}
+
 static void test_writes_behind_a_link(void **state)
 {
 	(void)state;
@@ -103,6 +142,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_appears_when_complete, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_abandoned_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_takes_the_place_of_another, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed_leaves_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_writes_behind_a_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refuses_a_link_to_nothing, setup, teardown),
 	};

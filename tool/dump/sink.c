@@ -36,7 +36,7 @@ static int pass_hole(struct sink *sink)
 	sink->hole = 0;
 	if (!hole)
 		return 0;
-	if (!sink->file->temporary)
+	if (!sink->file->whole)
 		return write_zeros(sink, hole);
 	return lseek(sink->file->fd, (off_t)hole, SEEK_CUR) < 0 ? failed(sink) : 0;
 }
@@ -67,7 +67,7 @@ int sink_finish(struct sink *sink)
 	if (sink->zstd)
 		return sink_zstd_finish(sink);
 	/* A hole at the end must be made by the file's length. */
-	if (sink->hole && sink->file->temporary)
+	if (sink->hole && sink->file->whole)
 		return ftruncate(sink->file->fd, (off_t)sink->at) < 0 ? failed(sink) : 0;
 	return pass_hole(sink);
 }

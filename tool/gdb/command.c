@@ -5,6 +5,14 @@
 
 #include "gdb.h"
 
+void gdb_error(struct packet_out *out, const char *text)
+{
+	out->len = 0;
+	out_text(out, "E.");
+	for (; *text; text++)
+		out_text(out, "%c", *text < ' ' || *text > '~' || strchr("$#}*", *text) ? '?' : *text);
+}
+
 void gdb_fail(struct gdb *g, const char *format, ...)
 {
 	char text[512];
@@ -13,11 +21,7 @@ void gdb_fail(struct gdb *g, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	for (char *c = text; *c; c++)
-		if (*c < ' ' || *c > '~' || strchr("$#}*", *c))
-			*c = '?';
-	g->out.len = 0;
-	out_text(&g->out, "E.%s", text);
+	gdb_error(&g->out, text);
 }
 
 void gdb_fail_lib(struct gdb *g)

@@ -9,6 +9,8 @@
 
 #define GDB_VCPUS  64
 #define GDB_POINTS 256
+#define GDB_WATCH  65536u	/* bytes of the largest watchpoint */
+#define GDB_PARTS  (GDB_WATCH / 4096 + 1)
 
 /* GDB's numbers of signals. */
 #define GDB_SIGINT  2
@@ -16,8 +18,8 @@
 
 struct gdb_opts {
 	const char *uri, *listen;
-	bool has_pid, once;
-	int32_t pid;
+	bool once;
+	int32_t pid;	/* 0 = none */
 };
 
 /* A break- or watchpoint, as GDB's packet Z has them. */
@@ -29,11 +31,12 @@ struct point {
 	enum point_type type;
 	uint64_t address, size;
 	int number;		/* scry_breakpoint_add()'s */
-	/* A watchpoint's bytes, in two pages at most. */
+	/* A watchpoint's bytes, by the pages that they are in. */
 	struct {
 		uint64_t first, last;
 		int subscription;	/* 0 = none */
-	} part[2];
+	} part[GDB_PARTS];
+	unsigned parts;
 };
 
 /* What a vCPU is to do when GDB has it go on. */
@@ -46,6 +49,9 @@ struct gdb {
 	struct scry_linux_task task;
 	struct scry_as *task_as;	/* its address space, or NULL */
 	int fd;				/* -1: nothing is sent */
+	int listener, other;		/* where further clients come; one that did, or -1 */
+	char why[512];			/* why gdb_begin() failed */
+	bool vm_ended;
 	bool stops;			/* the VM can be paused; a dump cannot */
 	bool no_ack, swbreak, hwbreak, ends;
 	unsigned vcpus;
@@ -73,17 +79,24 @@ struct gdb {
 int gdb_serve(const struct gdb_opts *opts);
 
 /* session.c */
-int gdb_begin(struct gdb *g, const struct gdb_opts *opts);	/* 0, or -1 with a sentence said */
+int gdb_begin(struct gdb *g, const struct gdb_opts *opts);	/* 0, or -1 with g->why */
 void gdb_end(struct gdb *g);
 /* Until the client goes, or a signal. */
 void gdb_session(struct gdb *g);
 bool gdb_send(struct gdb *g);		/* what is in g->out */
 bool gdb_receive(struct gdb *g);	/* into g->in; false: it has gone */
 
+/* door.c: wait for the client, or for event_fd (-1 = none); meanwhile others are refused. */
+bool gdb_wait(struct gdb *g, int event_fd, int ms);	/* true: the client has something */
+void gdb_refuse(int fd, const char *why);	/* the answer to what fd's client has said */
+/* The VM has ended, and so does the session. */
+void gdb_vm_ended(struct gdb *g);
+
 /* command.c: carry out a packet; its answer is in g->out, to be sent if true. */
 bool gdb_command(struct gdb *g, const char *data, size_t len);
 void gdb_fail(struct gdb *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void gdb_fail_lib(struct gdb *g);
+void gdb_error(struct packet_out *out, const char *text);	/* an error with a sentence */
 
 /* describe.c, regs.c: all in the order of the target description. */
 void gdb_describe(struct gdb *g, const char *range);

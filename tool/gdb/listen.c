@@ -11,10 +11,12 @@
 
 #include "../message.h"
 #include "../stop.h"
+#include "../target.h"
 #include "gdb.h"
 
 #define DEFAULT_HOST "127.0.0.1"
 #define DEFAULT_PORT "1234"
+#define IDLE_MS      500	/* how often it is looked whether the VM is still there */
 
 /* [HOST:]PORT, [HOST] in brackets if it is of IPv6; both are the caller's buffers. */
 static bool split(const char *address, char *host, char *port, size_t size)
@@ -74,38 +76,75 @@ static void announce(int fd, const struct gdb_opts *opts)
 	fflush(stdout);
 }
 
-/* One client: the VM is opened for it, and goes on when it leaves. */
-static int serve(int fd, const struct gdb_opts *opts)
+/* gdb takes an answer only once it has asked something. */
+static void refuse(int fd, const char *why)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char said[512];
+	ssize_t n;
+
+	fail("%s", why);
+	do
+		n = poll(&p, 1, 1000) > 0 ? recv(fd, said, sizeof(said), MSG_DONTWAIT) : 0;
+	while (n > 0 && !memchr(said, '#', (size_t)n));
+	if (n > 0)
+		gdb_refuse(fd, why);
+}
+
+/* One client: the VM is opened for it, and goes on when it leaves; *ended if it ended meanwhile. */
+static int serve(int listener, int fd, const struct gdb_opts *opts, bool *ended)
 {
 	struct gdb *g = checked(calloc(1, sizeof(*g)));
 	int ret = gdb_begin(g, opts), on = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (!ret) {
+	if (ret < 0) {
+		refuse(fd, g->why);
+	} else {
 		g->fd = fd;
+		g->listener = listener;
 		gdb_session(g);
 		gdb_end(g);
 	}
+	*ended = g->vm_ended;
 	free(g);
 	return ret < 0 ? EXIT_FAILURE : 0;
 }
 
+/* The VM as `scry list` had it when the server began; pid 0: it is not listed (a dump is not). */
+static bool has_gone(const struct gdb_opts *opts, const struct vm_found *began)
+{
+	struct vm_found now = { 0 };
+	int ret = began->pid ? find_vm(opts->uri, &now) : -1;
+
+	/* One that does not answer at the moment has no PID. */
+	return !ret || (ret > 0 && now.pid && now.pid != began->pid);
+}
+
 static int serve_all(int listener, const struct gdb_opts *opts)
 {
+	struct vm_found vm = { 0 };
+	bool ended = false;
 	int ret = 0;
 
-	while (!stop_asked()) {
+	if (find_vm(opts->uri, &vm) <= 0)
+		vm.pid = 0;
+	while (!stop_asked() && !ended) {
 		struct pollfd p = { .fd = listener, .events = POLLIN };
-		int fd = poll(&p, 1, 200) > 0 ? accept(listener, NULL, NULL) : -1;
+		int fd = poll(&p, 1, IDLE_MS) > 0 ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
 
-		if (fd < 0)
+		if (fd < 0) {
+			ended = has_gone(opts, &vm);
 			continue;
-		ret = serve(fd, opts);
+		}
+		ret = serve(listener, fd, opts, &ended);
 		close(fd);
 		if (opts->once)
-			return ret;
+			break;
 	}
-	return 0;
+	if (ended)
+		note("VM %s has ended, and the server with it", opts->uri);
+	return opts->once ? ret : 0;
 }
 
 int gdb_serve(const struct gdb_opts *opts)
@@ -123,6 +162,8 @@ int gdb_serve(const struct gdb_opts *opts)
 	ret = gdb_begin(g, opts);
 	if (!ret)
 		gdb_end(g);
+	else
+		fail("%s", g->why);
 	free(g);
 	if (ret)
 		return EXIT_FAILURE;

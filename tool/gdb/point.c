@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
 #include <string.h>
 
+#include "../message.h"
 #include "gdb.h"
 
 #define PAGE UINT64_C(4096)
-#define SIZE_MOST 4096u		/* of what is watched by one point */
 
 static bool is_watch(const struct point *p)
 {
@@ -47,17 +48,13 @@ static int locate(struct gdb *g, struct point *p)
 	struct scry_as *as = gdb_as(g);
 	uint64_t at = p->address, left = p->size;
 
-	for (int i = 0; i < 2; i++) {
+	for (p->parts = 0; left; p->parts++) {
 		uint64_t room = PAGE - (at & (PAGE - 1)), n = left < room ? left : room, gpa;
 
-		p->part[i].first = 1;
-		p->part[i].last = 0;
-		if (!n)
-			continue;
 		if (!as || scry_translate(as, at, &gpa) < 0)
 			return -1;
-		p->part[i].first = gpa;
-		p->part[i].last = gpa + n - 1;
+		p->part[p->parts].first = gpa;
+		p->part[p->parts].last = gpa + n - 1;
 		at += n;
 		left -= n;
 	}
@@ -73,7 +70,7 @@ static bool parse(const char *what, struct point *p)
 	    !take_hex(&what, &p->address) || !take_text(&what, ",") || !take_hex(&what, &p->size))
 		return false;
 	p->type = (enum point_type)type;
-	return !is_watch(p) || (p->size && p->size <= SIZE_MOST);
+	return true;
 }
 
 /* Can the VM have such points at all? */
@@ -82,6 +79,13 @@ static bool possible(struct gdb *g, const struct point *p)
 	enum scry_cap cap = is_watch(p) ? SCRY_CAP_VIEWS : SCRY_CAP_EVENT_BREAKPOINT;
 	const char *reason;
 
+	if (is_watch(p) && (!p->size || p->size > GDB_WATCH)) {
+		/* gdb keeps to itself why it could not be set. */
+		note("gdb is refused a watchpoint of %" PRIu64 " bytes: 1 to %u can be watched", p->size,
+		     GDB_WATCH);
+		gdb_fail(g, "a watchpoint is of 1 to %u bytes", GDB_WATCH);
+		return false;
+	}
 	if (scry_cap(g->vm, cap, &reason))
 		return true;
 	gdb_fail(g, "%s", reason);
@@ -127,7 +131,7 @@ static int protect(struct gdb *g, uint64_t gfn)
 	for (int i = 0; i < GDB_POINTS; i++) {
 		const struct point *p = &g->point[i];
 
-		for (int part = 0; p->armed && is_watch(p) && part < 2; part++)
+		for (unsigned part = 0; p->armed && part < p->parts; part++)
 			if (p->part[part].subscription && p->part[part].first >> 12 == gfn)
 				access |= access_of(p);
 	}
@@ -137,12 +141,10 @@ static int protect(struct gdb *g, uint64_t gfn)
 static int watch(struct gdb *g, struct point *p)
 {
 	p->armed = true;
-	for (int i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < p->parts; i++) {
 		struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_MEMORY };
 		int number;
 
-		if (p->part[i].first > p->part[i].last)
-			continue;
 		sub.memory.access = access_of(p);
 		sub.memory.use_range = 1;
 		sub.memory.first = p->part[i].first;
@@ -160,7 +162,7 @@ static int watch(struct gdb *g, struct point *p)
 
 static void unwatch(struct gdb *g, struct point *p)
 {
-	for (int i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < p->parts; i++) {
 		if (!p->part[i].subscription)
 			continue;
 		scry_unsubscribe(g->vm, p->part[i].subscription);
@@ -235,7 +237,7 @@ const struct point *gdb_point_of_access(const struct gdb *g, const struct scry_e
 
 		if (!p->used || !p->wanted || !is_watch(p) || !(e->memory.access & access_of(p)))
 			continue;
-		for (int part = 0; part < 2; part++)
+		for (unsigned part = 0; part < p->parts; part++)
 			if (p->part[part].first <= last && e->memory.gpa <= p->part[part].last)
 				return p;
 	}

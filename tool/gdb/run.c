@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <poll.h>
 #include <string.h>
 
 #include "../stop.h"
@@ -130,9 +129,7 @@ static int wait_for_stop(struct run *r)
 	struct gdb *g = r->g;
 
 	for (;;) {
-		struct pollfd p[2] = { { .fd = g->fd, .events = POLLIN },
-				       { .fd = scry_event_fd(g->vm), .events = POLLIN } };
-		int n;
+		int event_fd = scry_event_fd(g->vm), n;
 
 		do
 			n = take_events(r);
@@ -141,13 +138,13 @@ static int wait_for_stop(struct run *r)
 			return n;
 		if (tell_one(g, r->go))
 			return 0;
-		if (p[1].fd < 0)
-			return p[1].fd;
+		if (event_fd < 0)
+			return event_fd;
 		if (stop_asked()) {
 			r->gone = true;
 			return 0;
 		}
-		if (poll(p, 2, SLICE_MS) > 0 && p[0].revents && interrupted(r)) {
+		if (gdb_wait(g, event_fd, SLICE_MS) && interrupted(r)) {
 			g->signal = GDB_SIGINT;
 			g->stopped = g->vcpu;
 			g->hit = NULL;
@@ -219,9 +216,13 @@ bool gdb_run(struct gdb *g, const enum go *go)
 		ret = hold_again(&r);
 	if (r.gone)
 		return false;
-	if (ret < 0)
+	if (ret == SCRY_E_GONE) {
+		gdb_vm_ended(g);
+		out_text(&g->out, "W00");	/* as of a program that has come to its end */
+	} else if (ret < 0) {
 		gdb_fail_lib(g);
-	else
+	} else {
 		gdb_tell_stop(g);
+	}
 	return true;
 }

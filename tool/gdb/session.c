@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -41,37 +41,48 @@ bool gdb_receive(struct gdb *g)
 	return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
 }
 
+static int begin_failed(struct gdb *g)
+{
+	snprintf(g->why, sizeof(g->why), "%s", scry_errmsg());
+	return -1;
+}
+
 static int choose_process(struct gdb *g, const struct gdb_opts *opts)
 {
-	if (!opts->has_pid)
+	if (!opts->pid)
 		return 0;
-	if (scry_linux_open(g->vm, &g->os) < 0 || scry_linux_task(g->os, opts->pid, &g->task) < 0 ||
-	    scry_linux_task_as(g->os, &g->task, &g->task_as) < 0)
-		return -1;
-	return 0;
+	if (scry_linux_open(g->vm, &g->os) < 0 || scry_linux_task(g->os, opts->pid, &g->task) < 0)
+		return begin_failed(g);
+	if (g->task.mm)
+		return scry_linux_task_as(g->os, &g->task, &g->task_as) < 0 ? begin_failed(g) : 0;
+	snprintf(g->why, sizeof(g->why), "PID %d (%.16s) is a kernel thread, without memory of its own: "
+		 "leave --pid out, the kernel's memory is that of every vCPU", opts->pid, g->task.comm);
+	return -1;
 }
 
 int gdb_begin(struct gdb *g, const struct gdb_opts *opts)
 {
 	g->fd = -1;
 	g->signal = GDB_SIGTRAP;
-	if (scry_open(&g->vm, opts->uri, NULL) < 0) {
-		fail_lib();
-		return -1;
-	}
+	g->listener = g->other = -1;
+	if (scry_open(&g->vm, opts->uri, NULL) < 0)
+		return begin_failed(g);
 	g->vcpus = (unsigned)scry_vcpu_count(g->vm);
 	if (g->vcpus > GDB_VCPUS)
 		g->vcpus = GDB_VCPUS;
 	g->stops = scry_cap(g->vm, SCRY_CAP_PAUSE, NULL) == 1;
-	if ((!g->stops || scry_pause(g->vm) == 0) && choose_process(g, opts) == 0)
+	if (g->stops && scry_pause(g->vm) < 0)
+		begin_failed(g);
+	else if (!choose_process(g, opts))
 		return 0;
-	fail_lib();
 	gdb_end(g);
 	return -1;
 }
 
 void gdb_end(struct gdb *g)
 {
+	if (g->other >= 0)
+		close(g->other);
 	gdb_forget_as(g);
 	scry_as_free(g->task_as);
 	scry_linux_close(g->os);
@@ -101,14 +112,20 @@ static bool obey(struct gdb *g)
 	return !g->ends;
 }
 
+/* While it stands still nothing else would tell. */
+static bool has_ended(struct gdb *g)
+{
+	struct scry_regs regs;
+
+	if (!g->vcpus || scry_regs_get(g->vm, 0, &regs) != SCRY_E_GONE)
+		return false;
+	gdb_vm_ended(g);
+	return true;
+}
+
 void gdb_session(struct gdb *g)
 {
-	while (!stop_asked()) {
-		struct pollfd p = { .fd = g->fd, .events = POLLIN };
-
-		if (poll(&p, 1, 200) <= 0)
-			continue;
-		if (!gdb_receive(g) || !obey(g))
+	while (!stop_asked())
+		if (!gdb_wait(g, -1, 200) ? has_ended(g) : !gdb_receive(g) || !obey(g))
 			return;
-	}
 }

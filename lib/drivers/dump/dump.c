@@ -65,6 +65,16 @@ static void set_registers(struct scry_vm *vm, const struct dump_vm *d)
 		     "this file has no FPU state");
 }
 
+static void set_map(struct scry_vm *vm, const struct dump_vm *d)
+{
+	char text[128] = "";
+
+	if (d->missing)
+		snprintf(text, sizeof(text), "the file is shorter than its headers say: %llu KiB of "
+			 "the guest's memory are missing", (unsigned long long)(d->missing + 1023) >> 10);
+	scry_cap_set(vm, SCRY_CAP_MEMORY_MAP, true, text);
+}
+
 static void set_caps(struct scry_vm *vm)
 {
 	const struct dump_vm *d = dump_of(vm);
@@ -72,8 +82,7 @@ static void set_caps(struct scry_vm *vm)
 	for (int cap = 0; cap < SCRY_CAP_COUNT; cap++)
 		scry_cap_set(vm, cap, false, never(cap));
 	scry_cap_set(vm, SCRY_CAP_MAX_GFN, true, "");
-	scry_cap_set(vm, SCRY_CAP_MEMORY_MAP, true, d->missing ?
-		     "the file is cut short: what is missing is a hole" : "");
+	set_map(vm, d);
 	scry_cap_set(vm, SCRY_CAP_PHYS_READ, true, "");
 	scry_cap_set(vm, SCRY_CAP_RAM_MAP, d->file.map != NULL, d->file.map ? "the file is mapped" :
 		     d->file.zstd ? "the file is compressed" : "the file cannot be mapped");
