@@ -2,6 +2,7 @@
 #ifndef AGENT_ACCEL_H
 #define AGENT_ACCEL_H
 
+#include <scry/breakpoint.h>
 #include <scry/regs.h>
 
 #include "agent/event/filter.h"
@@ -24,7 +25,7 @@ struct accel {
 	void (*clocks)(bool stop);
 
 	/*
-	 * The rest but the last three is about a vCPU that is stopped or waits in an event,
+	 * The rest but the last five is about a vCPU that is stopped or waits in an event,
 	 * in its own thread.
 	 */
 
@@ -58,12 +59,18 @@ struct accel {
 	/* Take this exception when it goes on, halted or not. */
 	void (*inject)(struct vcpu *vcpu, const struct scry_exception *exception);
 
+	/* Where this linear address lies now, or all ones. */
+	uint64_t (*physical)(const struct vcpu *vcpu, uint64_t address);
+
 	/* Be in this view; execute the next instruction in that one. */
 	void (*view_enter)(struct vcpu *vcpu, unsigned view);
 	void (*view_step)(struct vcpu *vcpu, unsigned view);
 
 	/* While no vCPU executes: these have changed. */
 	void (*filters_changed)(struct qemu_cpu *cpu, const struct filters *filters);
+	/* Optional: number n is to be there (NULL, or why it cannot be), or no more. */
+	const char *(*breakpoint_plant)(int n, const struct scry_breakpoint *breakpoint);
+	void (*breakpoint_lift)(int n);
 	void (*breakpoints_changed)(struct qemu_cpu *cpu, bool known);	/* known: an address had one */
 	/* NULL, or why it cannot be so. */
 	const char *(*views_changed)(void);

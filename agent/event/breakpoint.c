@@ -7,7 +7,6 @@
 #include "agent/client/message.h"
 #include "agent/vcpu/vcpu.h"
 #include "breakpoint.h"
-#include "operand.h"
 
 /*
  * Translated code is shared between all places where its memory is mapped, so
@@ -37,32 +36,21 @@ bool breakpoint_possible(uint64_t address)
 	return table.first[address % PAGE];
 }
 
-static uint64_t physical(struct qemu_cpu *cpu, uint64_t address)
-{
-	uint32_t attributes;
-	uint64_t page = qemu.x86_cpu_get_phys_page_attrs_debug(cpu, address & ~(uint64_t)(PAGE - 1),
-							       &attributes);
-
-	return page == ~UINT64_C(0) ? page : page | address % PAGE;
-}
-
-static bool hit(const struct scry_breakpoint *b, const struct vcpu *vcpu, uint64_t address)
+static bool hit(const struct scry_breakpoint *b, const struct vcpu *vcpu, uint64_t address,
+		uint64_t cr3)
 {
 	if (b->vcpus && !(b->vcpus >> vcpu->index & 1))
 		return false;
-	if (b->flags & SCRY_BREAKPOINT_CR3 &&
-	    (b->cr3 ^ cpu_get64(vcpu->cpu, cpu_layout.cr3)) & CR3_TABLE)
+	if (b->flags & SCRY_BREAKPOINT_CR3 && (b->cr3 ^ cr3) & CR3_TABLE)
 		return false;
-	return b->address == (b->flags & SCRY_BREAKPOINT_PHYSICAL ? physical(vcpu->cpu, address) :
-								    address);
+	return b->address == (b->flags & SCRY_BREAKPOINT_PHYSICAL ?
+			      accel->physical(vcpu, address) : address);
 }
 
-int breakpoint_find(const struct vcpu *vcpu)
+int breakpoint_find(const struct vcpu *vcpu, uint64_t address, uint64_t cr3)
 {
-	uint64_t address = code_address(vcpu->cpu);
-
 	for (int n = table.first[address % PAGE]; n; n = table.entry[n - 1].next)
-		if (hit(&table.entry[n - 1].breakpoint, vcpu, address))
+		if (hit(&table.entry[n - 1].breakpoint, vcpu, address, cr3))
 			return n;
 	return 0;
 }
@@ -102,9 +90,17 @@ static void drop(int n)
 	table.count--;
 }
 
+static void take_away(int n)
+{
+	drop(n);
+	if (accel->breakpoint_lift)
+		accel->breakpoint_lift(n);
+}
+
 struct change {
 	const struct scry_agent_breakpoint *request;
 	int number;
+	const char *refused;	/* why it cannot be */
 };
 
 /* These run while no vCPU is in a block. */
@@ -115,17 +111,23 @@ static void change(struct qemu_cpu *cpu, void *opaque)
 	const struct scry_breakpoint *b = &c->request->breakpoint;
 	bool known = !c->request->remove && breakpoint_possible(b->address);
 
-	if (c->request->remove)
-		drop(c->number);
-	else
+	if (c->request->remove) {
+		take_away(c->number);
+	} else {
 		c->number = add(b);
+		c->refused = accel->breakpoint_plant ? accel->breakpoint_plant(c->number, b) : NULL;
+		if (c->refused)
+			drop(c->number);
+	}
 	accel->breakpoints_changed(cpu, c->request->remove || known);
 }
 
 static void clear(struct qemu_cpu *cpu, void *unused)
 {
 	(void)unused;
-	memset(&table, 0, sizeof(table));
+	for (int n = 1; n <= SCRY_BREAKPOINTS; n++)
+		if (table.entry[n - 1].used)
+			take_away(n);
 	accel->breakpoints_changed(cpu, true);
 }
 
@@ -161,6 +163,8 @@ int breakpoint_request(int fd, const void *message, size_t len)
 		return message_fail(fd, SCRY_AGENT_BREAKPOINT, SCRY_E_NOMEM,
 				    "too many breakpoints at a time: remove some first");
 	vcpu_run_exclusive(change, &c);
+	if (c.refused)
+		return message_fail(fd, SCRY_AGENT_BREAKPOINT, SCRY_E_STATE, c.refused);
 	reply.value = (uint64_t)c.number;
 	return message_send(fd, &reply, sizeof(reply), NULL, 0);
 }

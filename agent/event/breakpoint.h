@@ -15,10 +15,10 @@ bool breakpoint_any(void);
 bool breakpoint_possible(uint64_t address);
 
 /*
- * The number of the breakpoint at the vCPU's rip, or 0.  The caller has checked
- * breakpoint_possible().
+ * The number of the breakpoint at the vCPU's rip, or 0: at this linear address, with
+ * this paging root.
  */
-int breakpoint_find(const struct vcpu *vcpu);
+int breakpoint_find(const struct vcpu *vcpu, uint64_t address, uint64_t cr3);
 
 /* A client's struct scry_agent_breakpoint; 0, or -1 if it is malformed. */
 int breakpoint_request(int fd, const void *message, size_t len);

@@ -7,6 +7,7 @@
 #include "event.h"
 #include "exception.h"
 #include "execute.h"
+#include "operand.h"
 #include "permit.h"
 
 /* Carry out the reply where the block cannot simply go on.  Does not return. */
@@ -72,7 +73,8 @@ static bool wanted(struct vcpu *vcpu, struct site site)
 {
 	if (site.kind != SCRY_EVENT_BREAKPOINT)
 		return filter_match(arm_filters(), vcpu->cpu, vcpu->index, site);
-	vcpu->breakpoint = breakpoint_find(vcpu);
+	vcpu->breakpoint = breakpoint_find(vcpu, code_address(vcpu->cpu),
+					   cpu_get64(vcpu->cpu, cpu_layout.cr3));
 	return vcpu->breakpoint;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <dlfcn.h>
 
+#include "agent/accel.h"
 #include "agent/memory/look.h"
 #include "agent/qemu/detour.h"
 #include "agent/refuse.h"
@@ -28,7 +29,7 @@ static void reset(int cause)
 		on_reset();
 }
 
-static void request(enum scry_shutdown_type type)
+void power_request(enum scry_shutdown_type type)
 {
 	if (type == SCRY_SHUTDOWN_OFF)
 		original_shutdown(CAUSE_GUEST_SHUTDOWN);
@@ -68,18 +69,20 @@ static bool put_off(struct vcpu *vcpu, enum scry_shutdown_type type)
 	if (!vcpu->power.asks)
 		vcpu->power.type = type;
 	vcpu->power.asks = true;
-	qemu.async_run_on_cpu(vcpu->cpu, wake, (uint64_t)vcpu);
+	if (accel == &accel_tcg)	/* under KVM it comes by */
+		qemu.async_run_on_cpu(vcpu->cpu, wake, (uint64_t)vcpu);
 	return true;
 }
 
 /* An exception that cannot be delivered is the only thing that resets from within a delivery. */
 static bool is_triple_fault(struct vcpu *vcpu)
 {
-	bool is = vcpu && vcpu->delivers &&
-		  vcpu->delivers_at == cpu_get64(vcpu->cpu, cpu_layout.eip);
+	bool is = vcpu && (vcpu->power.triple_fault ||
+			   (vcpu->delivers &&
+			    vcpu->delivers_at == cpu_get64(vcpu->cpu, cpu_layout.eip)));
 
 	if (vcpu)
-		vcpu->delivers = false;
+		vcpu->delivers = vcpu->power.triple_fault = false;
 	return is;
 }
 
@@ -136,7 +139,7 @@ bool power_look(struct vcpu *vcpu)
 	if (!ours)
 		return false;	/* QEMU has reset it already */
 	if (vcpu->action == SCRY_CONTINUE && !vcpu->jumps)
-		request(type);
+		power_request(type);
 	halted = type == SCRY_SHUTDOWN_TRIPLE_FAULT || (halted && !vcpu->jumps);
 	if (type == SCRY_SHUTDOWN_TRIPLE_FAULT)
 		shut_down(vcpu);
@@ -147,10 +150,7 @@ bool power_look(struct vcpu *vcpu)
 
 void power_reset(void)
 {
-	if (original_reset)
-		reset(CAUSE_GUEST_RESET);
-	else	/* not under TCG: nothing has been detoured */
-		qemu.qemu_system_reset_request(CAUSE_GUEST_RESET);
+	reset(CAUSE_GUEST_RESET);
 }
 
 void power_watch_reset(void (*reset_comes)(void))

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <scry/event.h>
+
 struct vcpu;
 
 /* How a guest ends or begins: requests to reset or switch off, processors started.  0, or refuse(). */
@@ -15,6 +17,9 @@ int power_init(void);
  * it if so answered.  True: it is halted, and takes nothing now.
  */
 bool power_look(struct vcpu *vcpu);
+
+/* With the lock: have the machine end so, which is no event. */
+void power_request(enum scry_shutdown_type type);
 
 /* Any thread: have the machine reset, which is no event. */
 void power_reset(void);

@@ -3,7 +3,12 @@
 
 #include "kvm.h"
 
-#define PAGE 4096u
+#define PAGE          4096u
+#define CR4_LA57      (1u << 12)
+#define EFER_LMA      (1u << 10)
+#define ENTRY_P       1u
+#define ENTRY_PS      128u
+#define ENTRY_ADDRESS UINT64_C(0xffffffffff000)
 
 /* KVM walks the guest's page tables; QEMU would for it first take the registers away. */
 bool kvm_physical(struct kvcpu *k, uint64_t gva, uint64_t *gpa)
@@ -13,6 +18,28 @@ bool kvm_physical(struct kvcpu *k, uint64_t gva, uint64_t *gpa)
 	if (kvm_ioctl(k->fd, KVM_TRANSLATE, &t) < 0 || !t.valid)
 		return false;
 	*gpa = t.physical_address;
+	return true;
+}
+
+bool kvm_walk(struct kvcpu *k, uint64_t cr3, uint64_t gva, uint64_t *gpa)
+{
+	uint64_t entry = cr3 & ENTRY_ADDRESS, rest;
+	struct kvm_sregs s;
+	int level;
+
+	if (kvm_ioctl(k->fd, KVM_GET_SREGS, &s) < 0 || !(s.efer & EFER_LMA))
+		return false;
+	for (level = s.cr4 & CR4_LA57 ? 5 : 4; level; level--) {
+		uint64_t at = (entry & ENTRY_ADDRESS) + (gva >> (3 + 9 * level) & 511) * 8;
+
+		if (qemu.address_space_rw(qemu.address_space_memory, at, 0, &entry, sizeof(entry),
+					  false) || !(entry & ENTRY_P))
+			return false;
+		if (level == 1 || (level < 4 && entry & ENTRY_PS))
+			break;
+	}
+	rest = (UINT64_C(1) << (3 + 9 * level)) - 1;
+	*gpa = (entry & ENTRY_ADDRESS & ~rest) | (gva & rest);
 	return true;
 }
 

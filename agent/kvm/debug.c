@@ -16,6 +16,7 @@ static void arm_one(struct vcpu *vcpu, struct kvcpu *k, const struct filters *fi
 
 	if (filters && filter_match_kind(filters, vcpu->index, SCRY_EVENT_INT3))
 		debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP;
+	kvm_breakpoint_arm(k, &debug);
 	if (!vcpu->steps)
 		vcpu->stepped = 0;
 	vcpu->steps = steps;
@@ -65,14 +66,38 @@ void kvm_guests_debug(struct kvcpu *k, uint64_t dr6)
 	kvm_queue_exception(k, &debug, false);
 }
 
+/*
+ * The guest may have one of its own at the same place.  Where KVM emulates the guest
+ * altogether RF is of no use.
+ */
+static enum kvm_outcome breakpoint(struct vcpu *vcpu, struct kvcpu *k, uint64_t guests)
+{
+	k->steps_over = kvm_breakpoint_passes(k);
+	if (k->steps_over || !kvm_breakpoint(vcpu, k))
+		return KVM_AGAIN;
+	if (guests)
+		kvm_guests_debug(k, guests);
+	else
+		kvm_breakpoint_pass(k);
+	return KVM_AGAIN;
+}
+
 enum kvm_outcome kvm_debug_exit(struct vcpu *vcpu, struct kvcpu *k)
 {
 	uint64_t dr6 = k->run->debug.arch.dr6;
 
 	if (k->run->debug.arch.exception == VECTOR_BP)
 		return int3(vcpu, k);
+	if (k->steps_over && dr6 & (DR6_BREAKPOINTS | DR6_STEP)) {
+		k->steps_over = false;
+		kvm_step_over(k);
+		kvm_step_end(vcpu, k);
+		return KVM_AGAIN;
+	}
 	if (vcpu->steps && dr6 & (DR6_BREAKPOINTS | DR6_STEP))
 		return kvm_stepped(vcpu, k);
+	if (dr6 & k->points)
+		return breakpoint(vcpu, k, dr6 & k->guests);
 	kvm_guests_debug(k, dr6 & (DR6_BREAKPOINTS | DR6_STEP));	/* KVM leaves it to us */
 	return KVM_AGAIN;
 }

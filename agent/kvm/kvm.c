@@ -3,7 +3,9 @@
 #include <sys/ioctl.h>
 
 #include "agent/accel.h"
+#include "agent/event/arm.h"
 #include "agent/event/inject.h"
+#include "agent/event/power.h"
 #include "agent/memory/view.h"
 #include "agent/refuse.h"
 #include "kvm.h"
@@ -13,7 +15,7 @@ static int init(uint64_t plugin_id, unsigned most)
 {
 	(void)plugin_id;
 	(void)most;
-	if (kvm_dirty_init() < 0)
+	if (kvm_dirty_init() < 0 || power_init() < 0)
 		return -1;
 	return kvm_hook_init();
 }
@@ -40,7 +42,7 @@ static void caps_of_kernel(struct scry_agent_caps *caps)
 		SCRY_CAP_EVENT_XSETBV, SCRY_CAP_EVENT_DR_READ, SCRY_CAP_EVENT_DR_WRITE,
 		SCRY_CAP_EVENT_DESCRIPTOR, SCRY_CAP_EVENT_HYPERCALL, SCRY_CAP_EVENT_HLT,
 		SCRY_CAP_EVENT_RDTSC, SCRY_CAP_EVENT_INVLPG, SCRY_CAP_EVENT_SYSCALL,
-		SCRY_CAP_EVENT_INTERRUPT, SCRY_CAP_EVENT_START,
+		SCRY_CAP_EVENT_INTERRUPT,
 	};
 
 	for (size_t i = 0; i < sizeof(in_kernel) / sizeof(in_kernel[0]); i++)
@@ -72,9 +74,10 @@ static void caps(struct scry_agent_caps *caps)
 		lacks(caps, SCRY_CAP_EVENT_MEMORY, ram_lacks());
 		lacks(caps, SCRY_CAP_VIEWS, ram_lacks());
 	}
-	lacks(caps, SCRY_CAP_EVENT_BREAKPOINT, "not yet under KVM: trap fetches (event-memory), or use "
-	      "-accel tcg");
-	lacks(caps, SCRY_CAP_EVENT_SHUTDOWN, "not yet under KVM: use -accel tcg");
+	note(caps, SCRY_CAP_EVENT_BREAKPOINT, ram_lacks() ?
+	     "at four addresses at a time, as guest RAM is private to QEMU" :
+	     "fast at four addresses; of the others all that is executed in the page is stepped");
+	note(caps, SCRY_CAP_EVENT_START, "of processors that have not run since the machine's reset");
 }
 
 static void step_out(struct vcpu *vcpu)
@@ -115,6 +118,14 @@ static void breakpoints_changed(struct qemu_cpu *cpu, bool known)
 {
 	(void)cpu;
 	(void)known;
+	kvm_debug_arm(arm_filters());
+}
+
+static uint64_t physical(const struct vcpu *vcpu, uint64_t address)
+{
+	uint64_t gpa;
+
+	return kvm_physical(kvm_of(vcpu), address, &gpa) ? gpa : ~UINT64_C(0);
 }
 
 static void enter(struct vcpu *vcpu, unsigned view)
@@ -153,9 +164,12 @@ const struct accel accel_kvm = {
 	.xsave_put = kvm_xsave_put,
 	.waits_for_start = kvm_waits_for_start,
 	.inject = inject_next,
+	.physical = physical,
 	.view_enter = enter,
 	.view_step = step_into,
 	.filters_changed = filters_changed,
+	.breakpoint_plant = kvm_breakpoint_plant,
+	.breakpoint_lift = kvm_breakpoint_lift,
 	.breakpoints_changed = breakpoints_changed,
 	.views_changed = ram_apply,
 };

@@ -4,6 +4,8 @@
 
 #include <linux/kvm.h>
 
+#include <scry/breakpoint.h>
+
 #include "agent/event/filter.h"
 #include "agent/vcpu/vcpu.h"
 
@@ -13,7 +15,8 @@
  * vCPU's thread and without QEMU's big lock.
  */
 
-#define KVM_HANDLERS 4	/* as many as there are debug registers */
+#define KVM_REGISTERS 4	/* debug registers for addresses */
+#define KVM_HANDLERS  KVM_REGISTERS
 
 /* What it keeps of one vCPU, in its thread unless no vCPU executes. */
 struct kvcpu {
@@ -38,8 +41,14 @@ struct kvcpu {
 	/* Of the instruction at told_rip, so many accesses the client has been told of. */
 	uint64_t told_rip;
 	unsigned told;
+	bool broken;		/* ... and of the breakpoint there */
 
 	struct kvm_guest_debug debug;	/* as it is in force */
+	uint8_t points, guests;	/* bit n: debug register n has breakpoints; or what the guest has */
+	bool shut;		/* after a triple fault: only NMI or INIT ends that */
+	bool waits;		/* for its start-up message */
+	bool steps_over;	/* the breakpoint at rip */
+	bool looks;		/* for a breakpoint at rip, before it runs */
 	uint64_t idt;			/* base of the IDT that handlers[] is of; 0 = none */
 	uint64_t handlers[KVM_HANDLERS];	/* of the exceptions that a step may raise */
 	uint8_t caught[KVM_HANDLERS];	/* their vectors */
@@ -114,6 +123,8 @@ void kvm_queue_exception(struct kvcpu *k, const struct scry_exception *exception
 
 /* code.c: what is at a linear address, in the vCPU's address space.  False: not mapped. */
 bool kvm_physical(struct kvcpu *k, uint64_t gva, uint64_t *gpa);
+/* By the tables of this root, in long mode. */
+bool kvm_walk(struct kvcpu *k, uint64_t cr3, uint64_t gva, uint64_t *gpa);
 bool kvm_virtual(struct kvcpu *k, uint64_t gva, void *data, unsigned len, bool write);
 
 /* Up to 15 bytes of code; how many there are. */
@@ -141,6 +152,25 @@ void kvm_debug_arm(const struct filters *filters);
 enum kvm_outcome kvm_debug_exit(struct vcpu *vcpu, struct kvcpu *k);
 /* A #DB that is the guest's own, with these bits of DR6. */
 void kvm_guests_debug(struct kvcpu *k, uint64_t dr6);
+
+/* breakpoint.c: as of struct accel */
+const char *kvm_breakpoint_plant(int n, const struct scry_breakpoint *breakpoint);
+void kvm_breakpoint_lift(int n);
+/* Put them, and what the guest has itself, into its debug registers. */
+void kvm_breakpoint_arm(struct kvcpu *k, struct kvm_guest_debug *debug);
+/* Tell of one at rip, if there is.  True: go on with the instruction. */
+bool kvm_breakpoint(struct vcpu *vcpu, struct kvcpu *k);
+/* The same, for those whose pages are trapped. */
+bool kvm_breakpoint_in_page(struct vcpu *vcpu, struct kvcpu *k, uint64_t rip);
+/* The same, when none can be met otherwise. */
+bool kvm_breakpoint_look(struct vcpu *vcpu, struct kvcpu *k);
+/* Go on with the instruction at rip; does it that already? */
+void kvm_breakpoint_pass(struct kvcpu *k);
+bool kvm_breakpoint_passes(struct kvcpu *k);
+
+/* power.c: before KVM_RUN; true, with errno: QEMU is to have a look first. */
+bool kvm_power_look(struct vcpu *vcpu, struct kvcpu *k);
+enum kvm_outcome kvm_triple_fault(struct vcpu *vcpu, struct kvcpu *k, int *ret);
 
 /* step.c: before KVM_RUN; a step is made, or an exception's handler reached instead. */
 void kvm_step_prepare(struct vcpu *vcpu, struct kvcpu *k);

@@ -10,6 +10,9 @@
 
 #define PAGE        UINT64_C(4096)
 #define SLOTS       128u
+#define NO_MEMORY   "QEMU has no memory left for a second mapping of the guest's RAM"
+#define TOO_FINE \
+	"the view is too finely divided, or shows what is no RAM that can be shared"
 #define FRAMES_BASE (UINT64_C(1) << 52)	/* of the client's own frames, which are no guest's */
 
 /* As QEMU has told KVM of them. */
@@ -21,8 +24,10 @@ static struct alias {
 	int fd;
 	char *memory;
 	uint64_t *is;		/* entry of the slat, of each page, as it is in force */
+	uint16_t *held;		/* by so many that trap each page's fetches, whatever the view says */
 } aliases[SCRY_AGENT_REGIONS];
 static unsigned alias_count;
+static unsigned holders;	/* in all */
 
 static struct kvm_userspace_memory_region *slot_of(uint32_t id)
 {
@@ -94,8 +99,11 @@ static bool add_alias(const struct scry_agent_region *region, int fd)
 		return false;
 	*a = (struct alias){ .region = *region, .fd = fd, .memory = p };
 	a->is = calloc(region->size / PAGE, sizeof(*a->is));
-	if (!a->is) {
+	a->held = calloc(region->size / PAGE, sizeof(*a->held));
+	if (!a->is || !a->held) {
 		munmap(p, region->size);
+		free(a->is);
+		free(a->held);
 		return false;
 	}
 	alias_count++;
@@ -115,6 +123,7 @@ static void drop_aliases(void)
 	for (unsigned i = 0; i < count; i++) {
 		munmap(old[i].memory, old[i].region.size);
 		free(old[i].is);
+		free(old[i].held);
 	}
 }
 
@@ -202,26 +211,32 @@ static bool set_pages(struct alias *a, uint64_t first, uint64_t last, uint64_t e
 	return true;
 }
 
+static uint64_t wanted_of(const struct alias *a, const struct slat *slat, uint64_t page)
+{
+	uint64_t entry = slat ? slat_find(slat, a->region.gpa / PAGE + page) : 0;
+
+	return a->held[page] ? entry | SCRY_EXEC : entry;
+}
+
 /* The first page from here on that does not go together with the page `first`. */
 static uint64_t run_end(const struct alias *a, const struct slat *slat, uint64_t first,
 			uint64_t wanted)
 {
-	uint64_t pages = a->region.size / PAGE, gfn = a->region.gpa / PAGE, i = first + 1;
+	uint64_t pages = a->region.size / PAGE, i = first + 1;
 
 	if ((a->is[first] | wanted) & SLAT_REMAPPED)
 		return i;
-	while (i < pages && a->is[i] == a->is[first] &&
-	       (slat ? slat_find(slat, gfn + i) : 0) == wanted)
+	while (i < pages && a->is[i] == a->is[first] && wanted_of(a, slat, i) == wanted)
 		i++;
 	return i;
 }
 
 static bool apply(struct alias *a, const struct slat *slat)
 {
-	uint64_t pages = a->region.size / PAGE, gfn = a->region.gpa / PAGE;
+	uint64_t pages = a->region.size / PAGE;
 
 	for (uint64_t i = 0; i < pages;) {
-		uint64_t wanted = slat ? slat_find(slat, gfn + i) : 0;
+		uint64_t wanted = wanted_of(a, slat, i);
 		uint64_t end = run_end(a, slat, i, wanted);
 
 		if (wanted != a->is[i] && !set_pages(a, i, end, wanted))
@@ -240,19 +255,71 @@ const char *ram_apply(void)
 {
 	const struct slat *slat = vcpus[0].slat;
 
-	if (!slat && !alias_count)
+	if (!slat && !holders && !alias_count)
 		return NULL;
-	if (!slat) {
+	if (!slat && !holders) {
 		drop_aliases();
 		return NULL;
 	}
 	if (!alias_count && !make_aliases())
-		return "QEMU has no memory left for a second mapping of the guest's RAM";
+		return NO_MEMORY;
 	for (unsigned i = 0; i < alias_count; i++)
 		if (!apply(&aliases[i], slat))
-			return "the view is too finely divided, or shows what is no RAM that can be "
-			       "shared";
+			return TOO_FINE;
 	return NULL;
+}
+
+static struct alias *alias_of(uint64_t gfn, uint64_t *page)
+{
+	for (unsigned i = 0; i < alias_count; i++) {
+		*page = gfn - aliases[i].region.gpa / PAGE;
+		if (*page < aliases[i].region.size / PAGE)
+			return &aliases[i];
+	}
+	return NULL;
+}
+
+static bool hold(uint64_t gfn, int by)
+{
+	uint64_t page, wanted;
+	struct alias *a = alias_of(gfn, &page);
+
+	if (!a)
+		return true;	/* nothing is executed where there is no RAM */
+	a->held[page] = (uint16_t)(a->held[page] + by);
+	wanted = wanted_of(a, vcpus[0].slat, page);
+	return wanted == a->is[page] || set_pages(a, page, page + 1, wanted);
+}
+
+const char *ram_hold(uint64_t gfn)
+{
+	const char *lacks = alias_count ? NULL : ram_lacks();
+
+	if (lacks)
+		return lacks;
+	if (!alias_count && !make_aliases())
+		return NO_MEMORY;
+	holders++;
+	if (hold(gfn, 1))
+		return NULL;
+	ram_let(gfn);
+	return TOO_FINE;
+}
+
+void ram_let(uint64_t gfn)
+{
+	holders--;
+	hold(gfn, -1);
+	if (!holders)
+		ram_apply();
+}
+
+bool ram_blocks(uint64_t gfn, bool write)
+{
+	uint64_t page;
+	const struct alias *a = alias_of(gfn, &page);
+
+	return a && (a->is[page] & (SCRY_READ | SCRY_EXEC) || (write && a->is[page] & SCRY_WRITE));
 }
 
 void ram_enter(unsigned view)
@@ -264,14 +331,12 @@ void ram_enter(unsigned view)
 
 static void protect_frame(uint64_t gfn, bool open)
 {
-	for (unsigned i = 0; i < alias_count; i++) {
-		struct alias *a = &aliases[i];
-		uint64_t page = gfn - a->region.gpa / PAGE;
+	uint64_t page;
+	const struct alias *a = alias_of(gfn, &page);
 
-		if (page < a->region.size / PAGE)
-			mprotect(a->memory + page * PAGE, PAGE,
-				 open ? PROT_READ | PROT_WRITE : protection(a->is[page]));
-	}
+	if (a)
+		mprotect(a->memory + page * PAGE, PAGE,
+			 open ? PROT_READ | PROT_WRITE : protection(a->is[page]));
 }
 
 void ram_open(uint64_t gfn)

@@ -28,6 +28,16 @@ void ram_close(uint64_t gfn);
 void ram_open_all(void);
 void ram_close_all(void);
 
+/*
+ * Trap fetches from this frame, whatever the view says, until let go as often; NULL, or
+ * why it cannot be, and then let go all the same.
+ */
+const char *ram_hold(uint64_t gfn);
+void ram_let(uint64_t gfn);
+
+/* Does the frame let no such access through? */
+bool ram_blocks(uint64_t gfn, bool write);
+
 /* Can the client's views be had at all; if not, why. */
 const char *ram_lacks(void);
 

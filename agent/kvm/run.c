@@ -104,15 +104,18 @@ bool kvm_ask(struct vcpu *vcpu, struct kvcpu *k, struct scry_event *event)
 	return false;
 }
 
-/* What the agent has for it before it runs. */
-static void prepare(struct vcpu *vcpu, struct kvcpu *k)
+/* What the agent has for it before it runs; false = look again what that is. */
+static bool prepare(struct vcpu *vcpu, struct kvcpu *k)
 {
 	if (vcpu->injects) {
 		vcpu->injects = false;
 		kvm_queue_exception(k, &vcpu->injection, true);
 	}
-	if (vcpu->steps)
+	if ((vcpu->steps || k->looks) && !kvm_breakpoint_look(vcpu, k))
+		return false;
+	if (vcpu->steps || k->steps_over)
 		kvm_step_prepare(vcpu, k);
+	return true;
 }
 
 enum kvm_outcome kvm_look(struct vcpu *vcpu, struct kvcpu *k)
@@ -132,8 +135,12 @@ enum kvm_outcome kvm_look(struct vcpu *vcpu, struct kvcpu *k)
 
 static enum kvm_outcome came_back(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 {
-	if (*ret < 0)
+	if (*ret >= 0)
+		k->broken = false;
+	else
 		return errno == EFAULT && ram_is_trapped() ? kvm_trap(vcpu, k, ret) : KVM_TO_QEMU;
+	if (k->run->exit_reason == KVM_EXIT_SHUTDOWN)
+		return kvm_triple_fault(vcpu, k, ret);
 	return arm_any() ? kvm_look(vcpu, k) : KVM_TO_QEMU;
 }
 
@@ -150,7 +157,10 @@ int kvm_run(struct vcpu *vcpu, struct kvcpu *k)
 	for (;;) {
 		int ret;
 
-		prepare(vcpu, k);
+		if (kvm_power_look(vcpu, k))
+			return -1;
+		if (!prepare(vcpu, k))
+			continue;
 		k->unfinished = false;
 		if (go(vcpu, k, &ret) == KVM_TO_QEMU)
 			return ret;

@@ -203,9 +203,10 @@ int kvm_xsave_put(struct vcpu *vcpu, const void *area, uint32_t size)
 
 bool kvm_waits_for_start(struct vcpu *vcpu)
 {
+	const struct kvcpu *k = kvm_of(vcpu);
 	struct kvm_mp_state state;
 
-	return kvm_ioctl(kvm_of(vcpu)->fd, KVM_GET_MP_STATE, &state) == 0 &&
+	return !k->shut && kvm_ioctl(k->fd, KVM_GET_MP_STATE, &state) == 0 &&
 	       (state.mp_state == KVM_MP_STATE_UNINITIALIZED ||
 		state.mp_state == KVM_MP_STATE_INIT_RECEIVED);
 }

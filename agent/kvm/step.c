@@ -13,7 +13,7 @@
 #define EFER_LMA  (1u << 10)
 #define GATE_P    0x80u
 #define DR6_BREAKPOINTS 15u
-#define DR7_USED  0x600u	/* GE, and the bit that is always set */
+#define DR7_USED  0x600u	/* as in breakpoint.c */
 #define RFLAGS_TF 0x100u
 #define RFLAGS_RF 0x10000u
 #define MSR_LSTAR 0xc0000082u
@@ -185,6 +185,8 @@ static void at_handler(struct kvcpu *k, unsigned n)
 void kvm_step_over(struct kvcpu *k)
 {
 	unsigned hit = (unsigned)k->run->debug.arch.dr6 & DR6_BREAKPOINTS;
+
+	k->looks = k->points;
 
 	if (hit)
 		at_handler(k, (unsigned)__builtin_ctz(hit));

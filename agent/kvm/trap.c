@@ -21,12 +21,11 @@ static bool told(struct kvcpu *k, const struct accesses *all, unsigned n)
 	return k->told_rip == all->rip && n < k->told;
 }
 
-/* set: what else of it is to be counted for an entry that the walker reads. */
-static bool traps(const struct vcpu *vcpu, const struct access *a, uint32_t set)
+static bool traps(const struct vcpu *vcpu, const struct access *a)
 {
 	uint64_t entry = vcpu->slat ? slat_find(vcpu->slat, a->gpa >> PAGE_SHIFT & SLAT_GFNS) : 0;
 
-	return entry & (a->walk ? a->access | set : a->access) & SLAT_TRAPS;
+	return entry & a->access & SLAT_TRAPS;
 }
 
 static bool wanted(const struct vcpu *vcpu, const struct access *a)
@@ -61,16 +60,18 @@ static bool tell(struct vcpu *vcpu, struct kvcpu *k, const struct accesses *all,
 	return false;
 }
 
-static void open_pages(const struct vcpu *vcpu, const struct accesses *all, bool open)
+static void open_pages(const struct accesses *all, bool open)
 {
 	for (unsigned i = 0; i < all->count; i++) {
+		const struct access *a = &all->at[i];
+
 		/* The walker sets the accessed and dirty bits. */
-		if (!traps(vcpu, &all->at[i], SCRY_WRITE))
+		if (!ram_blocks(a->gpa >> PAGE_SHIFT, a->access & SCRY_WRITE || a->walk))
 			continue;
 		if (open)
-			ram_open(all->at[i].gpa >> PAGE_SHIFT);
+			ram_open(a->gpa >> PAGE_SHIFT);
 		else
-			ram_close(all->at[i].gpa >> PAGE_SHIFT);
+			ram_close(a->gpa >> PAGE_SHIFT);
 	}
 }
 
@@ -83,10 +84,10 @@ static int step_open(struct vcpu *vcpu, struct kvcpu *k, const struct accesses *
 	int ret, err;
 
 	kvm_step_prepare(vcpu, k);
-	open_pages(vcpu, all, true);
+	open_pages(all, true);
 	ret = kvm_ioctl(k->fd, KVM_RUN, NULL);
 	err = errno;
-	open_pages(vcpu, all, false);
+	open_pages(all, false);
 	if (ret < 0 && err == EFAULT) {
 		ram_open_all();
 		ret = kvm_ioctl(k->fd, KVM_RUN, NULL);
@@ -119,6 +120,8 @@ static enum kvm_outcome after(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 	if (*ret < 0)
 		return KVM_TO_QEMU;
 	k->told = 0;
+	k->broken = false;
+	k->passes = false;
 	if (k->run->exit_reason != KVM_EXIT_DEBUG)
 		return kvm_look(vcpu, k);
 	if (vcpu->steps)
@@ -132,8 +135,10 @@ enum kvm_outcome kvm_trap(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 	struct accesses all;
 
 	accesses_find(vcpu, k, &all);
+	if (!kvm_breakpoint_in_page(vcpu, k, all.rip))
+		return KVM_AGAIN;
 	for (unsigned i = 0; i < all.count; i++)
-		if (traps(vcpu, &all.at[i], 0) && !told(k, &all, i) && wanted(vcpu, &all.at[i]) &&
+		if (traps(vcpu, &all.at[i]) && !told(k, &all, i) && wanted(vcpu, &all.at[i]) &&
 		    !tell(vcpu, k, &all, i))
 			return KVM_AGAIN;
 	hold_others(k);

@@ -138,6 +138,15 @@ static bool waits_for_start(struct vcpu *vcpu)
 	return cpu_get32(vcpu->cpu, cpu_layout.halted) && power_waits_for_start(vcpu);
 }
 
+static uint64_t physical(const struct vcpu *vcpu, uint64_t address)
+{
+	uint64_t in_page = address % 4096u, page;
+	uint32_t attributes;
+
+	page = qemu.x86_cpu_get_phys_page_attrs_debug(vcpu->cpu, address - in_page, &attributes);
+	return page == ~UINT64_C(0) ? page : page | in_page;
+}
+
 static void breakpoints_changed(struct qemu_cpu *cpu, bool known)
 {
 	/* Code translated so far does not ask at a new address; where it asks in vain it may. */
@@ -170,6 +179,7 @@ const struct accel accel_tcg = {
 	.xsave_put = put_xsave,
 	.waits_for_start = waits_for_start,
 	.inject = inject_later,
+	.physical = physical,
 	.view_enter = view_enter,
 	.view_step = pass_step,
 	.filters_changed = arm_sites,

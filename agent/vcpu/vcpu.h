@@ -47,6 +47,7 @@ struct vcpu {
 	struct {
 		bool asks;		/* for what the client has yet to be told of */
 		bool halted;
+		bool triple_fault;	/* is what QEMU is about to be asked for a reset for */
 		enum scry_shutdown_type type;
 	} power;
 

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/event/breakpoint.h"
+#include "agent/event/arm.h"
+#include "kvm.h"
+#include "ram.h"
+
+/*
+ * Hidden breakpoints.  Those at four linear addresses lie in the debug registers that
+ * the guest does not use itself.  Of any other, or one by physical address, the page
+ * is trapped: what else is executed there costs a step each.
+ */
+
+#define DR7_USED  0x600u	/* GE, and the bit that is always set */
+#define PAGE      4096u
+#define RFLAGS_RF 0x10000u
+
+/* Where each is, by its number. */
+static struct place {
+	enum { NOWHERE, IN_REGISTER, IN_PAGE } kind;
+	unsigned reg;
+	uint64_t gfn;
+} places[SCRY_BREAKPOINTS + 1];
+
+static struct {
+	uint64_t address;
+	unsigned users;		/* breakpoints at it */
+} registers[KVM_REGISTERS];
+
+static uint8_t enabled_by_guest(uint64_t dr7)
+{
+	uint8_t mask = 0;
+
+	for (unsigned i = 0; i < KVM_REGISTERS; i++)
+		if (dr7 >> 2 * i & 3)
+			mask |= (uint8_t)(1u << i);
+	return mask;
+}
+
+/* A register with this address, or one that no vCPU's guest uses; KVM_REGISTERS = none. */
+static unsigned find_register(uint64_t address)
+{
+	struct kvm_debugregs d;
+	uint8_t taken = 0;
+	unsigned i;
+
+	for (i = 0; i < KVM_REGISTERS; i++)
+		if (registers[i].users && registers[i].address == address)
+			return i;
+	for (i = 0; i < kvm.vcpus; i++)
+		if (kvm_ioctl(kvm.vcpu[i].fd, KVM_GET_DEBUGREGS, &d) == 0)
+			taken |= enabled_by_guest(d.dr7);
+	for (i = 0; i < KVM_REGISTERS; i++)
+		if (!registers[i].users && !(taken >> i & 1))
+			return i;
+	return KVM_REGISTERS;
+}
+
+/* In its address space, or in the first vCPU's in which it is mapped. */
+static bool locate(const struct scry_breakpoint *b, uint64_t *gpa)
+{
+	*gpa = b->address;
+	if (b->flags & SCRY_BREAKPOINT_PHYSICAL)
+		return true;
+	for (unsigned i = 0; i < kvm.vcpus; i++)
+		if (b->flags & SCRY_BREAKPOINT_CR3 ?
+		    kvm_walk(&kvm.vcpu[i], b->cr3, b->address, gpa) :
+		    kvm_physical(&kvm.vcpu[i], b->address, gpa))
+			return true;
+	return false;
+}
+
+const char *kvm_breakpoint_plant(int n, const struct scry_breakpoint *b)
+{
+	unsigned reg = b->flags & SCRY_BREAKPOINT_PHYSICAL ? KVM_REGISTERS : find_register(b->address);
+	const char *why;
+	uint64_t gpa;
+
+	if (reg < KVM_REGISTERS) {
+		registers[reg].address = b->address;
+		registers[reg].users++;
+		places[n] = (struct place){ .kind = IN_REGISTER, .reg = reg };
+		return NULL;
+	}
+	if (!locate(b, &gpa))
+		return "the debug registers are taken, and nothing is mapped at this address now: "
+		       "plant it when something is";
+	why = ram_hold(gpa / PAGE);
+	if (!why)
+		places[n] = (struct place){ .kind = IN_PAGE, .gfn = gpa / PAGE };
+	return why;
+}
+
+void kvm_breakpoint_lift(int n)
+{
+	const struct place *p = &places[n];
+
+	if (p->kind == IN_REGISTER)
+		registers[p->reg].users--;
+	else if (p->kind == IN_PAGE)
+		ram_let(p->gfn);
+	places[n] = (struct place){ 0 };
+}
+
+void kvm_breakpoint_arm(struct kvcpu *k, struct kvm_guest_debug *debug)
+{
+	struct kvm_debugregs d;
+
+	k->points = 0;
+	k->guests = 0;
+	for (unsigned i = 0; i < KVM_REGISTERS; i++)
+		if (registers[i].users)
+			k->points |= (uint8_t)(1u << i);
+	if (!k->points || kvm_ioctl(k->fd, KVM_GET_DEBUGREGS, &d) < 0)
+		return;
+	k->guests = enabled_by_guest(d.dr7) & (uint8_t)~k->points;
+	debug->control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
+	debug->arch.debugreg[7] = DR7_USED;
+	for (unsigned i = 0; i < KVM_REGISTERS; i++) {
+		bool own = k->guests >> i & 1;
+
+		debug->arch.debugreg[i] = own ? d.db[i] : registers[i].address;
+		if (own)
+			debug->arch.debugreg[7] |= d.dr7 & (UINT64_C(3) << 2 * i |
+							    UINT64_C(15) << (16 + 4 * i));
+		else if (k->points >> i & 1)
+			debug->arch.debugreg[7] |= 2u << 2 * i;
+	}
+}
+
+/* RF in its flags has the processor catch it in front of this instruction no more. */
+bool kvm_breakpoint_passes(struct kvcpu *k)
+{
+	struct kvm_regs regs;
+
+	kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
+	return regs.rflags & RFLAGS_RF;
+}
+
+void kvm_breakpoint_pass(struct kvcpu *k)
+{
+	struct kvm_regs regs;
+
+	kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
+	regs.rflags |= RFLAGS_RF;
+	kvm_ioctl(k->fd, KVM_SET_REGS, &regs);
+}
+
+static bool ask(struct vcpu *vcpu, struct kvcpu *k, int n)
+{
+	struct scry_event event;
+	struct kvm_insn insn;
+
+	kvm_describe(vcpu, &event);
+	event.kind = SCRY_EVENT_BREAKPOINT;
+	event.breakpoint.number = (uint32_t)n;
+	kvm_insn(k, &insn);
+	event.insn_len = insn.len;
+	k->next_rip = event.rip + insn.len;
+	if (k->told_rip != event.rip)
+		k->told = 0;
+	k->told_rip = event.rip;
+	k->broken = places[n].kind == IN_PAGE;
+	if (kvm_ask(vcpu, k, &event))
+		return true;
+	k->passes = false;	/* what else there is about the instruction is yet to come */
+	if (vcpu->action == SCRY_CONTINUE && !vcpu->jumps && !vcpu->injects)
+		kvm_breakpoint_pass(k);
+	else
+		k->broken = false;
+	return false;
+}
+
+static int at_rip(struct vcpu *vcpu, struct kvcpu *k)
+{
+	struct kvm_sregs s;
+	struct kvm_regs r;
+	uint64_t address;
+
+	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
+	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
+	address = s.cs.l && s.efer & 1 << 10 ? r.rip : (uint32_t)(s.cs.base + r.rip);
+	return breakpoint_any() && breakpoint_possible(address) ?
+	       breakpoint_find(vcpu, address, s.cr3) : 0;
+}
+
+bool kvm_breakpoint(struct vcpu *vcpu, struct kvcpu *k)
+{
+	int n = at_rip(vcpu, k);
+
+	return !n || ask(vcpu, k, n);
+}
+
+/* One in a debug register has been met before the page was. */
+bool kvm_breakpoint_in_page(struct vcpu *vcpu, struct kvcpu *k, uint64_t rip)
+{
+	int n = at_rip(vcpu, k);
+
+	return !n || places[n].kind != IN_PAGE || (k->broken && k->told_rip == rip) ||
+	       ask(vcpu, k, n);
+}
+
+/* The debug registers are a step's, so that nothing but this look finds one at rip. */
+bool kvm_breakpoint_look(struct vcpu *vcpu, struct kvcpu *k)
+{
+	k->looks = false;
+	if (!breakpoint_any() || k->raises || kvm_breakpoint_passes(k))
+		return true;
+	if (!kvm_breakpoint(vcpu, k)) {
+		k->looks = true;
+		return false;
+	}
+	kvm_breakpoint_pass(k);
+	return true;
+}
