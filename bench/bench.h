@@ -84,6 +84,10 @@ int bench_breakpoint(const struct bench *b, const char *name);
 /* CPU seconds of two shell commands, in turn. */
 int bench_idle(const struct bench *b, const char *with, const char *without);
 
+/* MiB a second of two shell commands that move so many, in turn. */
+int bench_speed(const struct bench *b, const char *name, double mib, const char *command,
+		const char *bound);
+
 /* The largest mapped region, and base: the host address that gpa 0 would have. */
 struct ram {
 	uint64_t gpa, size;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* CPU seconds of a command with the agent beside those without it. */
+/* Whole commands, in turn: CPU seconds with the agent beside those without it; speeds. */
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -15,8 +15,9 @@ static double seconds(const struct timeval *t)
 	return (double)t->tv_sec + (double)t->tv_usec / 1e6;
 }
 
-static double cpu_seconds(const char *command)
+static double cpu_seconds(const char *command, double *wall)
 {
+	double began = bench_now();
 	struct rusage usage;
 	pid_t pid = fork();
 	int status;
@@ -29,6 +30,7 @@ static double cpu_seconds(const char *command)
 		return bench_fail("cannot run '%s'", command);
 	if (status)
 		return bench_fail("'%s' failed", command);
+	*wall = bench_now() - began;
 	return seconds(&usage.ru_utime) + seconds(&usage.ru_stime);
 }
 
@@ -36,14 +38,15 @@ int bench_idle(const struct bench *b, const char *with, const char *without)
 {
 	double value[CPU_RUNS], bound[CPU_RUNS];
 	struct figure f = { .name = "agent.idle", .unit = "s", .runs = CPU_RUNS };
+	double wall = 0;
 
 	for (int i = 0; i < CPU_RUNS; i++) {
 		/* In turn, and each first every other time. */
 		if (i & 1)
-			value[i] = cpu_seconds(with);
-		bound[i] = cpu_seconds(without);
+			value[i] = cpu_seconds(with, &wall);
+		bound[i] = cpu_seconds(without, &wall);
 		if (!(i & 1))
-			value[i] = cpu_seconds(with);
+			value[i] = cpu_seconds(with, &wall);
 		if (value[i] < 0 || bound[i] < 0)
 			return -1;
 	}
@@ -56,4 +59,38 @@ int bench_idle(const struct bench *b, const char *with, const char *without)
 		printf("%-26s with %.3f to %.3f s, without %.3f to %.3f s\n", "", value[0],
 		       value[CPU_RUNS - 1], bound[0], bound[CPU_RUNS - 1]);
 	return 0;
+}
+
+struct commands {
+	const char *command, *bound;
+	double mib;
+};
+
+static double speed(const struct commands *c, const char *command)
+{
+	double wall = 0;
+
+	return cpu_seconds(command, &wall) < 0 ? -1 : c->mib / wall;
+}
+
+static double command_speed(void *arg)
+{
+	const struct commands *c = arg;
+
+	return speed(c, c->command);
+}
+
+static double bound_speed(void *arg)
+{
+	const struct commands *c = arg;
+
+	return speed(c, c->bound);
+}
+
+int bench_speed(const struct bench *b, const char *name, double mib, const char *command,
+		const char *bound)
+{
+	struct commands c = { command, bound, mib };
+
+	return bench_pairs(b, name, "MiB/s", command_speed, bound_speed, &c);
 }

@@ -52,11 +52,14 @@ static const struct {
 static void usage(FILE *to)
 {
 	fprintf(to, "usage: scry-bench [--json] [--bound URI] URI [NAME...]\n"
-		    "       scry-bench [--json] --cpu WITH WITHOUT\n\n"
+		    "       scry-bench [--json] --cpu WITH WITHOUT\n"
+		    "       scry-bench [--json] --speed MIB COMMAND BOUND\n\n"
 		    "Measure scry's hot paths on the VM that URI names, each beside its bound.\n"
 		    "--bound: a second guest, whose QEMU has bench/plugin beside the agent.\n"
 		    "--cpu: CPU seconds of shell command WITH beside those of WITHOUT "
-		    "(agent.idle).\n\n");
+		    "(agent.idle).\n"
+		    "--speed: MiB a second of shell command COMMAND beside BOUND's, which move MIB "
+		    "(dump.write).\n\n");
 	for (size_t i = 0; i < COUNT; i++)
 		fprintf(to, "  %-26s %s\n", benches[i].name, benches[i].text);
 }
@@ -108,6 +111,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "cpu", no_argument, NULL, 'c' },
+		{ "speed", required_argument, NULL, 's' },
 		{ "bound", required_argument, NULL, 'b' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -115,6 +119,7 @@ int main(int argc, char **argv)
 	struct bench b = { .wanted_most = 0 };
 	const char *bound = NULL;
 	bool cpu = false;
+	double mib = 0;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -125,6 +130,9 @@ int main(int argc, char **argv)
 		case 'c':
 			cpu = true;
 			break;
+		case 's':
+			mib = strtod(optarg, NULL);
+			break;
 		case 'b':
 			bound = optarg;
 			break;
@@ -133,13 +141,17 @@ int main(int argc, char **argv)
 			return c == 'h' ? 0 : 2;
 		}
 	}
-	if (cpu ? argc - optind != 2 : argc == optind) {
+	if (cpu || mib ? argc - optind != 2 : argc == optind) {
 		usage(stderr);
 		return 2;
 	}
 	if (cpu) {
 		b.wanted_most = 1.05;
 		return bench_idle(&b, argv[optind], argv[optind + 1]) < 0;
+	}
+	if (mib) {
+		b.wanted_least = 0.8;
+		return bench_speed(&b, "dump.write", mib, argv[optind], argv[optind + 1]) < 0;
 	}
 	return run_on(&b, argv[optind], bound, argv + optind + 1, argc - optind - 1) < 0;
 }

@@ -15,6 +15,15 @@ struct syms {
 	struct json_object *array;
 };
 
+/* As /proc/kallsyms has it. */
+static void show_module(const char *name)
+{
+	char *module = clean(name, strlen(name));
+
+	printf("\t[%s]", module);
+	free(module);
+}
+
 static void show_symbol(struct syms *syms, const struct scry_linux_symbol *symbol, uint64_t offset)
 {
 	char *name = clean(symbol->name, strlen(symbol->name));
@@ -25,6 +34,8 @@ static void show_symbol(struct syms *syms, const struct scry_linux_symbol *symbo
 		printf("%016" PRIx64 " %c %s", symbol->address + offset, symbol->type, name);
 		if (offset)
 			printf("+0x%" PRIx64, offset);
+		if (symbol->module)
+			show_module(symbol->module);
 		putchar('\n');
 		free(name);
 		return;
@@ -35,6 +46,8 @@ static void show_symbol(struct syms *syms, const struct scry_linux_symbol *symbo
 	json_add_string(o, "name", name);
 	if (offset)
 		json_add_hex(o, "offset", offset);
+	if (symbol->module)
+		json_add_text(o, "module", symbol->module);
 	json_object_array_add(syms->array, o);
 	free(name);
 }
@@ -63,7 +76,7 @@ static int show(struct syms *syms)
 	}
 	if (scry_linux_symbols(syms->guest.os, on_symbol, syms) < 0)
 		return fail_lib();
-	return syms->shown ? 0 : fail("the guest's kernel has no symbol '%s'", syms->pattern);
+	return syms->shown ? 0 : fail("the guest's kernel and its modules have no symbol '%s'", syms->pattern);
 }
 
 static int run(struct args *args)
@@ -94,7 +107,7 @@ const struct command cmd_syms = {
 	.usage = "[--json] VM [NAME|PATTERN|ADDRESS]",
 	.about = "Shows symbols of a Linux guest's kernel with their addresses in this boot (KASLR):\n"
 		 "all, those of a name or of a shell pattern; or the symbol that an address belongs\n"
-		 "to. They are read from the kernel's own table in guest memory.",
+		 "to. They are read from the tables of the kernel and its modules in guest memory.",
 	.opts = (const struct opt[]){ OPT_JSON, { 0 } },
 	.example = "scry syms web entry_SYSCALL_64\n"
 		   "scry syms web 'tcp_*'\n"

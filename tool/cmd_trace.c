@@ -24,7 +24,7 @@ static void __attribute__((noreturn)) no_event(struct args *args, const char *te
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strlen(names[i]) == len && !strncmp(text, names[i], len))
 			usage_error(args, "'%s' is not how %s is written (addresses are numbers, a "
-				    "range is FIRST-LAST)", text, names[i]);
+				    "range is FIRST-LAST; break takes a symbol, too)", text, names[i]);
 	usage_error(args, "'%s' is no event: use cr3, msr:lstar:w, cpuid, io:0x3f8 or another that the "
 		    "help lists", text);
 }
@@ -32,8 +32,10 @@ static void __attribute__((noreturn)) no_event(struct args *args, const char *te
 /* Add what one event expression asks for. */
 static void add_event(struct args *args, struct trace *t, const char *text)
 {
+	struct scry_breakpoint *b = &t->breakpoints[t->breakpoint_count];
 	struct scry_subscription subs[2];
-	bool is_breakpoint = parse_breakpoint(text, &t->breakpoints[t->breakpoint_count]);
+	bool is_breakpoint = parse_breakpoint(text, b) ||
+			     parse_breakpoint_by_name(text, b, &t->symbols[t->breakpoint_count]);
 	int n = is_breakpoint ? 0 : parse_event(text, subs);
 
 	if (!n && !is_breakpoint)
@@ -145,7 +147,7 @@ const struct command cmd_trace = {
 	.example = "scry trace web cr3 cpuid wrmsr:lstar --for 10\n"
 		   "scry trace web io:0x3f8-0x3ff:w cr8:rw hypercall\n"
 		   "scry trace web mem:0x1000000-0x1ffffff:w --stat --quiet --for 5\n"
-		   "scry trace web break:0xffffffffab600080 --regs -n 1\n"
+		   "scry trace web break:do_sys_openat2 --regs -n 1\n"
 		   "scry trace web cpuid:0x40000000 --json",
 	.run = trace,
 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -316,4 +317,17 @@ bool parse_breakpoint(const char *text, struct scry_breakpoint *breakpoint)
 			return false;
 	}
 	return parse_u64(e.word[1], &breakpoint->address);
+}
+
+bool parse_breakpoint_by_name(const char *text, struct scry_breakpoint *breakpoint, const char **name)
+{
+	/* The dot: of what a compiler has made of a function, "do_exit.cold". */
+	static const char letters[] = ".0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+	if (strncmp(text, "break:", 6))
+		return false;
+	*breakpoint = (struct scry_breakpoint){ .sz = sizeof(*breakpoint) };
+	*name = text + 6;
+	return (isalpha((unsigned char)**name) || **name == '_') &&
+	       (*name)[strspn(*name, letters)] == 0;
 }

@@ -19,6 +19,7 @@
 	"                                     noint holds interrupts back\n" \
 	"  mem[:ADDRESS[-ADDRESS]][:rwx]      guest-physical memory\n" \
 	"  break:ADDRESS[@CR3][:phys]         hidden breakpoint, in all address spaces or one\n" \
+	"  break:SYMBOL                       at a symbol of a Linux guest's kernel or modules\n" \
 	"  shutdown[:reset|off|triple-fault]  the guest resets the machine or switches it off\n" \
 	"  xsetbv hypercall hlt rdtsc invlpg syscall int3 start\n"
 
@@ -30,6 +31,10 @@ int parse_event(const char *text, struct scry_subscription subs[2]);
 
 /* Those that are breakpoints. */
 bool parse_breakpoint(const char *text, struct scry_breakpoint *breakpoint);
+
+/* The same with a symbol for the address, which is to be found: *name points into text. */
+bool parse_breakpoint_by_name(const char *text, struct scry_breakpoint *breakpoint,
+			      const char **name);
 
 /* "exception", "reset", ...: as in an expression. */
 const char *interrupt_type_name(enum scry_interrupt_type type);

@@ -64,8 +64,10 @@ static const struct {
 	{ "rseq", "xdxx" },
 };
 
-static const char *args_of(const char *name)
+static const char *args_of(const char *name, bool i386)
 {
+	if (i386 && syscall_i386_args(name))
+		return syscall_i386_args(name);
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (!strcmp(known[i].name, name))
 			return known[i].args;
@@ -84,15 +86,14 @@ static void add(struct syscall *call, const char *format, ...)
 	va_end(ap);
 }
 
-/* Bytes of the caller's up to what is not there: how many. */
-static size_t read_user(const struct user_memory *memory, uint64_t gva, char *buf, size_t len)
+size_t syscall_read_user(const struct user_memory *memory, uint64_t gva, void *buf, size_t len)
 {
 	size_t done = 0;
 
 	while (memory->as && done < len) {
 		size_t page = 4096 - (gva + done) % 4096, n = len - done < page ? len - done : page;
 
-		if (scry_read_virt(memory->as, gva + done, buf + done, n) < 0)
+		if (scry_read_virt(memory->as, gva + done, (char *)buf + done, n) < 0)
 			break;
 		done += n;
 	}
@@ -122,7 +123,7 @@ static void add_quoted(struct syscall *call, const char *bytes, size_t len, bool
 static void add_string(const struct user_memory *memory, struct syscall *call, uint64_t gva)
 {
 	char text[256];
-	size_t there = read_user(memory, gva, text, sizeof(text)), len = strnlen(text, there);
+	size_t there = syscall_read_user(memory, gva, text, sizeof(text)), len = strnlen(text, there);
 
 	if (!gva)
 		add(call, "NULL");
@@ -135,7 +136,7 @@ static void add_string(const struct user_memory *memory, struct syscall *call, u
 static void add_data(const struct user_memory *memory, struct syscall *call, uint64_t gva, uint64_t len)
 {
 	char text[DATA_SHOWN];
-	size_t there = read_user(memory, gva, text, len < DATA_SHOWN ? len : DATA_SHOWN);
+	size_t there = syscall_read_user(memory, gva, text, len < DATA_SHOWN ? len : DATA_SHOWN);
 
 	if (!there && len)
 		add(call, "0x%" PRIx64, gva);
@@ -145,11 +146,13 @@ static void add_data(const struct user_memory *memory, struct syscall *call, uin
 
 static void add_words(const struct user_memory *memory, struct syscall *call, uint64_t gva)
 {
-	uint64_t word;
+	const size_t size = call->i386 ? 4 : 8;
 
 	add(call, "[");
-	for (int i = 0; i < WORDS_SHOWN; i++, gva += 8) {
-		if (read_user(memory, gva, (char *)&word, 8) < 8 || !word)
+	for (int i = 0; i < WORDS_SHOWN; i++, gva += size) {
+		uint64_t word = 0;
+
+		if (syscall_read_user(memory, gva, &word, size) < size || !word)
 			break;
 		add(call, "%s", i ? ", " : "");
 		add_string(memory, call, word);
@@ -213,7 +216,7 @@ static void add_address(const struct user_memory *memory, struct syscall *call, 
 	const struct sockaddr_in6 *in6 = (const void *)&a;
 	char text[INET6_ADDRSTRLEN] = "?";
 
-	if (!gva || len > sizeof(a) || len < 2 || read_user(memory, gva, (char *)&a, len) < len) {
+	if (!gva || len > sizeof(a) || len < 2 || syscall_read_user(memory, gva, &a, len) < len) {
 		add(call, gva ? "0x%" PRIx64 : "NULL", gva);
 	} else if (a.ss_family == AF_INET) {
 		inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
@@ -279,7 +282,7 @@ static bool opens_nothing_new(const char *name, const struct syscall *call)
 
 void syscall_decode(struct user_memory *memory, const char *name, struct syscall *call)
 {
-	const char *args = args_of(name);
+	const char *args = args_of(name, call->i386);
 	size_t count = strlen(args);
 
 	call->text[0] = 0;
@@ -291,16 +294,30 @@ void syscall_decode(struct user_memory *memory, const char *name, struct syscall
 	}
 }
 
+/* Which no program ever sees: how a call that a signal interrupts is to go on. */
+static const char *restart_name(int64_t result)
+{
+	switch (-result) {
+	case 512: return "ERESTARTSYS";
+	case 513: return "ERESTARTNOINTR";
+	case 514: return "ERESTARTNOHAND";
+	case 516: return "ERESTART_RESTARTBLOCK";
+	default: return NULL;
+	}
+}
+
 void syscall_result(const struct syscall *call, char *buf, size_t size)
 {
 	const char *name;
 
 	if (!call->returned) {
 		snprintf(buf, size, "?");
+	} else if (restart_name(call->result)) {
+		snprintf(buf, size, "? %s", restart_name(call->result));
 	} else if (syscall_failed(call)) {
 		name = strerrorname_np((int)-call->result);
 		snprintf(buf, size, "-1 %s", name ? name : "?");
-		if (!name)		/* those that only the kernel knows: ERESTARTSYS */
+		if (!name)
 			snprintf(buf, size, "%" PRId64, call->result);
 	} else if (call->result > INT32_MAX || call->result < INT32_MIN) {
 		snprintf(buf, size, "0x%" PRIx64, (uint64_t)call->result);

@@ -12,6 +12,7 @@
 #define WAIT_MS      50
 #define PENDING_MOST 65536	/* calls that wait; those beyond are shown without results */
 #define X32_BIT      0x40000000u
+#define CS_LONG      (1u << 13)	/* in a segment's attributes */
 
 static int by_task(const void *a, const void *b)
 {
@@ -29,7 +30,7 @@ static bool is_wanted(struct systrace *t, const struct syscall *call)
 	if (t->comm && strncmp(t->comm, call->who.comm, sizeof(call->who.comm)))
 		return false;
 	for (size_t i = 0; i < t->name_count; i++)
-		if (!strcmp(t->names[i], systrace_name(t, call->number, buf)))
+		if (!strcmp(t->names[i], systrace_name_of(t, call, buf)))
 			return true;
 	return !t->name_count;
 }
@@ -53,43 +54,65 @@ static void decode(struct systrace *t, struct syscall *call)
 	if (t->stat)
 		return;
 	use_memory(&t->memory, call->cr3);
-	syscall_decode(&t->memory, systrace_name(t, call->number, buf), call);
+	syscall_decode(&t->memory, systrace_name_of(t, call, buf), call);
 }
 
 static bool never_returns(struct systrace *t, const struct syscall *call)
 {
 	char buf[32];
-	const char *name = systrace_name(t, call->number, buf);
+	const char *name = systrace_name_of(t, call, buf);
 
 	return !t->returns || !strcmp(name, "exit") || !strcmp(name, "exit_group");
 }
 
-/* Number and arguments: in registers, or where the kernel has put them. */
-static int take_registers(struct systrace *t, const struct scry_event *e, struct syscall *call)
+static void take_registers(const struct scry_event *e, struct syscall *call)
 {
 	static const enum scry_reg regs[] = {
 		SCRY_REG_RDI, SCRY_REG_RSI, SCRY_REG_RDX, SCRY_REG_R10, SCRY_REG_R8, SCRY_REG_R9,
 	};
-	uint64_t frame = e->gpr[SCRY_REG_RDI], number = e->gpr[SCRY_REG_RAX];
 
-	for (int i = 0; i < SYSCALL_ARGS; i++) {
+	for (int i = 0; i < SYSCALL_ARGS; i++)
 		call->arg[i] = e->gpr[regs[i]];
-		if (t->by_breakpoint && scry_read_virt_u64(scry_linux_as(t->guest.os),
-				frame + t->entry_reg[i].offset, &call->arg[i]) < 0)
-			return -1;
-	}
-	if (t->by_breakpoint && scry_read_virt_u64(scry_linux_as(t->guest.os),
-			frame + t->entry_reg[SYSCALL_ARGS].offset, &number) < 0)
+	call->number = (uint32_t)e->gpr[SCRY_REG_RAX] & ~X32_BIT;
+}
+
+/* What the kernel keeps of them: struct pt_regs. */
+static int take_frame(struct systrace *t, const struct scry_event *e, enum entrance entry,
+		      struct syscall *call)
+{
+	const struct frame *f = &t->entry[entry].frame;
+	unsigned char bytes[FRAME_MOST];
+	uint64_t number, sp;
+
+	if (scry_read_virt(scry_linux_as(t->guest.os), e->gpr[SCRY_REG_RDI], bytes, t->frame_size) < 0)
 		return -1;
+	memcpy(&number, bytes + f->number, sizeof(number));
 	call->number = (uint32_t)number & ~X32_BIT;
+	call->i386 = entry != ENTRY_64;
+	for (int i = 0; i < SYSCALL_ARGS; i++) {
+		memcpy(&call->arg[i], bytes + f->arg[i], sizeof(call->arg[i]));
+		if (call->i386)
+			call->arg[i] = (uint32_t)call->arg[i];
+	}
+	if (entry != ENTRY_FAST)
+		return 0;
+	/* ebp had another use: the last argument is on the caller's stack. */
+	memcpy(&sp, bytes + t->sp, sizeof(sp));
+	call->arg[SYSCALL_ARGS - 1] = 0;
+	use_memory(&t->memory, call->cr3);
+	syscall_read_user(&t->memory, sp, &call->arg[SYSCALL_ARGS - 1], 4);
 	return 0;
 }
 
-static void on_entry(struct systrace *t, const struct scry_event *e)
+/* entry ENTRY_COUNT: by the event SYSCALL. */
+static void on_entry(struct systrace *t, const struct scry_event *e, enum entrance entry)
 {
 	struct syscall call = { .cr3 = e->cr3, .time_ns = now_ns() }, *kept;
 
-	if (scry_linux_current(t->guest.os, e->vcpu, &call.who) < 0 || take_registers(t, e, &call) < 0) {
+	if (entry == ENTRY_COUNT)
+		take_registers(e, &call);
+	if (scry_linux_current(t->guest.os, e->vcpu, &call.who) < 0 ||
+	    (entry < ENTRY_COUNT && take_frame(t, e, entry, &call) < 0)) {
 		t->lost++;
 		return;
 	}
@@ -118,7 +141,7 @@ static void on_return(struct systrace *t, const struct scry_event *e)
 {
 	struct scry_linux_task who;
 	struct syscall key, **found, *call;
-	uint64_t result;
+	uint64_t result, frame = e->gpr[t->exit_by_stack ? SCRY_REG_RSP : SCRY_REG_RDI];
 
 	if (scry_linux_current(t->guest.os, e->vcpu, &who) < 0)
 		return;		/* its call remains one that has not returned */
@@ -129,24 +152,40 @@ static void on_return(struct systrace *t, const struct scry_event *e)
 	call = *found;
 	tdelete(call, &t->pending, by_task);
 	t->pending_count--;
-	call->returned = scry_read_virt_u64(scry_linux_as(t->guest.os),
-					    e->gpr[SCRY_REG_RSP] + t->sp_ax, &result) >= 0;
+	call->returned = scry_read_virt_u64(scry_linux_as(t->guest.os), frame + t->ax, &result) >= 0;
 	if (call->returned) {
 		call->result = (int64_t)result;
-		if (strcmp(systrace_name(t, call->number, (char[32]){ 0 }), "execve"))
+		if (strcmp(systrace_name_of(t, call, (char[32]){ 0 }), "execve"))
 			decode(t, call);
 	}
 	systrace_show(t, call);
 	free(call);
 }
 
+/* A 32-bit program's SYSCALL enters elsewhere, which a breakpoint tells of. */
+static bool is_64_bit(struct systrace *t, const struct scry_event *e)
+{
+	struct scry_regs regs;
+
+	return e->rip >> 32 || scry_regs_get(t->guest.vm, e->vcpu, &regs) < 0 ||
+	       regs.seg[SCRY_REG_CS - SCRY_REG_ES].attr & CS_LONG;
+}
+
+static void take_breakpoint(struct systrace *t, const struct scry_event *e)
+{
+	if (t->returns && e->breakpoint.number == t->exit)
+		on_return(t, e);
+	for (enum entrance i = 0; i < ENTRY_COUNT; i++)
+		if (t->entry[i].armed && e->breakpoint.number == t->entry[i].breakpoint)
+			on_entry(t, e, i);
+}
+
 static int take(struct systrace *t, const struct scry_event *e)
 {
-	if (e->kind == SCRY_EVENT_SYSCALL ? !e->syscall.sysenter :
-	    t->by_breakpoint && e->breakpoint.number == t->entry)
-		on_entry(t, e);
-	else if (e->kind == SCRY_EVENT_BREAKPOINT && e->breakpoint.number == t->exit)
-		on_return(t, e);
+	if (e->kind == SCRY_EVENT_BREAKPOINT)
+		take_breakpoint(t, e);
+	else if (e->kind == SCRY_EVENT_SYSCALL && !e->syscall.sysenter && is_64_bit(t, e))
+		on_entry(t, e, ENTRY_COUNT);
 	return scry_reply_action(t->guest.vm, e, SCRY_CONTINUE);
 }
 

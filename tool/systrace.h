@@ -6,6 +6,21 @@
 
 #define SYSTRACE_NAMES 64
 
+/* Functions of the kernel that carry out a call, with its struct pt_regs for their argument. */
+enum entrance {
+	ENTRY_64,	/* where there are no SYSCALL events: of 64-bit programs */
+	ENTRY_INT80,	/* of 32-bit programs: by int 0x80, */
+	ENTRY_FAST,	/* and by SYSENTER or SYSCALL */
+	ENTRY_COUNT
+};
+
+#define FRAME_MOST 256u		/* bytes of struct pt_regs: it has 168 */
+
+/* Where a call's number and arguments lie in that. */
+struct frame {
+	uint32_t number, arg[SYSCALL_ARGS];
+};
+
 /* One run of "scry syscalls". */
 struct systrace {
 	struct guest guest;
@@ -18,17 +33,22 @@ struct systrace {
 	unsigned ms;			/* 0 = no end */
 
 	char *name_of[SYSCALLS_KNOWN];	/* by number, from the guest */
-	bool by_breakpoint;		/* entries are told by a breakpoint, not by SYSCALL events */
 	bool returns;			/* results are told, too */
-	uint32_t entry, exit;		/* numbers of breakpoints */
-	uint32_t sp_ax;			/* where in struct pt_regs the result is */
-	struct scry_linux_member entry_reg[SYSCALL_ARGS + 1];	/* arguments, number */
+	bool exit_by_stack;		/* at the breakpoint `exit` struct pt_regs is at rsp, not at rdi */
+	uint32_t exit;			/* number of a breakpoint */
+	struct {
+		bool armed;
+		uint32_t breakpoint;
+		struct frame frame;
+	} entry[ENTRY_COUNT];
+	uint32_t frame_size, ax, sp;	/* of struct pt_regs, and where in it */
 	struct user_memory memory;
 	void *pending;			/* tree of calls that have not returned, by task */
 	size_t pending_count;
 	uint64_t began, flushed, shown;
 	uint64_t lost;			/* calls of which was not to be read what or whose they are */
-	uint64_t calls[SYSCALLS_KNOWN + 1], errors[SYSCALLS_KNOWN + 1];	/* last: of other numbers */
+	/* By number, last of others; [1]: of 32-bit programs. */
+	uint64_t calls[2][SYSCALLS_KNOWN + 1], errors[2][SYSCALLS_KNOWN + 1];
 };
 
 /* Arm, show, and sum up: the exit status. */
@@ -40,6 +60,11 @@ int systrace_arm(struct systrace *trace);
 /* systrace_show.c: a call that has returned or never will; and the sums. */
 void systrace_show(struct systrace *trace, const struct syscall *call);
 void systrace_sum(struct systrace *trace);
-const char *systrace_name(struct systrace *trace, uint32_t number, char buf[32]);
+const char *systrace_name(const struct systrace *trace, bool i386, uint32_t number, char buf[32]);
+static inline const char *systrace_name_of(const struct systrace *trace, const struct syscall *call,
+					   char buf[32])
+{
+	return systrace_name(trace, call->i386, call->number, buf);
+}
 
 #endif

@@ -52,17 +52,21 @@ static void find_names(struct systrace *t)
 	scry_linux_symbols(t->guest.os, on_symbol, &naming);
 }
 
-/* Those that are asked for must be there: a misspelt one would just never come. */
-static int check_names(struct systrace *t)
+static bool is_known(const struct systrace *t, const char *name)
 {
 	char buf[32];
 
-	for (size_t i = 0; i < t->name_count; i++) {
-		uint32_t n = 0;
+	for (uint32_t n = 0; n < 2 * SYSCALLS_KNOWN; n++)
+		if (!strcmp(name, systrace_name(t, n & 1, n / 2, buf)))
+			return true;
+	return false;
+}
 
-		while (n < SYSCALLS_KNOWN && strcmp(t->names[i], systrace_name(t, n, buf)))
-			n++;
-		if (n == SYSCALLS_KNOWN)
+/* Those that are asked for must be there: a misspelt one would just never come. */
+static int check_names(struct systrace *t)
+{
+	for (size_t i = 0; i < t->name_count; i++) {
+		if (!is_known(t, t->names[i]))
 			return fail("the guest's kernel has no system call '%s'", t->names[i]);
 	}
 	return 0;
@@ -91,18 +95,38 @@ static int find_return(struct systrace *t, uint64_t *address)
 		    "entry_SYSCALL_64 does not call do_syscall_64");
 }
 
+static int register_at(struct systrace *t, const char *name, uint32_t *offset)
+{
+	struct scry_linux_member member;
+
+	if (scry_linux_member(t->guest.os, "pt_regs", name, &member) < 0)
+		return fail_lib();
+	*offset = member.offset;
+	if (member.size == 8 && member.offset + 8 <= t->frame_size)
+		return 0;
+	return fail("the guest's struct pt_regs is none that scry knows");
+}
+
 static int find_registers(struct systrace *t)
 {
-	static const char *const names[] = { "di", "si", "dx", "r10", "r8", "r9", "orig_ax" };
-	struct scry_linux_member ax;
+	static const char *const of_64[] = { "di", "si", "dx", "r10", "r8", "r9" };
+	static const char *const of_32[] = { "bx", "cx", "dx", "si", "di", "bp" };
+	int64_t size = scry_linux_sizeof(t->guest.os, "pt_regs");
+	int ret;
 
-	for (int i = 0; i <= SYSCALL_ARGS; i++)
-		if (scry_linux_member(t->guest.os, "pt_regs", names[i], &t->entry_reg[i]) < 0)
-			return fail_lib();
-	if (scry_linux_member(t->guest.os, "pt_regs", "ax", &ax) < 0)
+	if (size < 0)
 		return fail_lib();
-	t->sp_ax = ax.offset;
-	return 0;
+	t->frame_size = size < FRAME_MOST ? (uint32_t)size : FRAME_MOST;
+	ret = register_at(t, "ax", &t->ax) || register_at(t, "sp", &t->sp);
+	for (enum entrance e = 0; e < ENTRY_COUNT; e++) {
+		struct frame *f = &t->entry[e].frame;
+
+		/* int 0x80 comes as any interrupt does. */
+		ret = ret || register_at(t, e == ENTRY_INT80 ? "ax" : "orig_ax", &f->number);
+		for (int i = 0; i < SYSCALL_ARGS; i++)
+			ret = ret || register_at(t, e == ENTRY_64 ? of_64[i] : of_32[i], &f->arg[i]);
+	}
+	return ret;
 }
 
 static int add_breakpoint(struct systrace *t, uint64_t address, uint32_t *number)
@@ -116,32 +140,55 @@ static int add_breakpoint(struct systrace *t, uint64_t address, uint32_t *number
 	return 0;
 }
 
+/* Where the result is there, and signals have not been looked at yet. */
 static int arm_return(struct systrace *t)
 {
 	uint64_t address;
-	const char *why;
 
-	if (scry_cap(t->guest.vm, SCRY_CAP_EVENT_BREAKPOINT, &why) != 1) {
-		note("results of calls are not shown: %s", why);
-		return 0;
+	if (scry_linux_symbol(t->guest.os, "syscall_exit_to_user_mode", &address) < 0) {
+		t->exit_by_stack = true;
+		if (find_return(t, &address))
+			return EXIT_FAILURE;
 	}
-	if (find_return(t, &address) || add_breakpoint(t, address, &t->exit))
+	if (add_breakpoint(t, address, &t->exit))
 		return EXIT_FAILURE;
 	t->returns = true;
 	return 0;
 }
 
-static int arm_entry(struct systrace *t)
+/* A kernel that knows no 32-bit programs has not all of these functions. */
+static int arm_function(struct systrace *t, enum entrance entry, const char *name)
 {
-	struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_SYSCALL };
 	uint64_t address;
 
-	t->by_breakpoint = scry_cap(t->guest.vm, SCRY_CAP_EVENT_SYSCALL, NULL) != 1;
-	if (!t->by_breakpoint)
+	if (scry_linux_symbol(t->guest.os, name, &address) < 0)
+		return 0;
+	if (add_breakpoint(t, address, &t->entry[entry].breakpoint))
+		return EXIT_FAILURE;
+	t->entry[entry].armed = true;
+	return 0;
+}
+
+static int arm_entries(struct systrace *t)
+{
+	struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_SYSCALL };
+
+	if (scry_cap(t->guest.vm, SCRY_CAP_EVENT_SYSCALL, NULL) == 1)
 		return scry_subscribe(t->guest.vm, &sub) < 0 ? fail_lib() : 0;
-	if (scry_linux_symbol(t->guest.os, "do_syscall_64", &address) < 0)
-		return fail_lib();
-	return add_breakpoint(t, address, &t->entry);
+	return arm_function(t, ENTRY_64, "do_syscall_64");
+}
+
+static int arm_breakpoints(struct systrace *t)
+{
+	const char *why;
+
+	if (scry_cap(t->guest.vm, SCRY_CAP_EVENT_BREAKPOINT, &why) != 1) {
+		note("results of calls, and calls of 32-bit programs, are not shown: %s", why);
+		return 0;
+	}
+	/* Returns first, so that none is missed of the first entry. */
+	return arm_return(t) || arm_function(t, ENTRY_INT80, "do_int80_emulation") ||
+	       arm_function(t, ENTRY_FAST, "__do_fast_syscall_32") ? EXIT_FAILURE : 0;
 }
 
 /* Either event tells of entries. */
@@ -162,6 +209,6 @@ int systrace_arm(struct systrace *t)
 	find_names(t);
 	t->memory.vm = t->guest.vm;
 	t->memory.mode = scry_as_mode(scry_linux_as(t->guest.os));
-	/* Returns first, so that none is missed of the first entry. */
-	return check_names(t) || find_registers(t) || arm_return(t) || arm_entry(t) ? EXIT_FAILURE : 0;
+	return check_names(t) || find_registers(t) || arm_breakpoints(t) || arm_entries(t) ?
+		EXIT_FAILURE : 0;
 }

@@ -4,10 +4,13 @@
 
 #include "systrace.h"
 
-const char *systrace_name(struct systrace *t, uint32_t number, char buf[32])
+const char *systrace_name(const struct systrace *t, bool i386, uint32_t number, char buf[32])
 {
-	if (number < SYSCALLS_KNOWN && t->name_of[number])
-		return t->name_of[number];
+	const char *name = i386 ? syscall_i386_name(number) :
+			   number < SYSCALLS_KNOWN ? t->name_of[number] : NULL;
+
+	if (name)
+		return name;
 	snprintf(buf, 32, "syscall_%" PRIu32, number);
 	return buf;
 }
@@ -24,6 +27,8 @@ static void show_json(struct systrace *t, const struct syscall *call, const char
 	json_add_number(o, "tid", (uint64_t)call->who.pid);
 	json_add_text(o, "comm", call->who.comm);
 	json_add_number(o, "number", call->number);
+	if (call->i386)
+		json_add_string(o, "abi", "i386");
 	json_add_string(o, "name", name);
 	json_add_string(o, "args", call->text);
 	if (call->returned) {
@@ -57,48 +62,52 @@ void systrace_show(struct systrace *t, const struct syscall *call)
 	if (t->failed && !syscall_failed(call))
 		return;
 	t->shown++;
-	t->calls[i]++;
-	t->errors[i] += syscall_failed(call);
+	t->calls[call->i386][i]++;
+	t->errors[call->i386][i] += syscall_failed(call);
 	if (t->stat)
 		return;
 	if (t->json)
-		show_json(t, call, systrace_name(t, call->number, buf));
+		show_json(t, call, systrace_name_of(t, call, buf));
 	else
-		show_text(t, call, systrace_name(t, call->number, buf));
+		show_text(t, call, systrace_name_of(t, call, buf));
 }
 
-static void sum_row(struct listing *list, const char *name, uint64_t calls, uint64_t errors)
+/* One number's; a name is met twice where 32-bit programs make the call, too. */
+static void sum_row(const struct systrace *t, struct listing *list, bool i386, uint32_t number)
 {
+	uint64_t calls = t->calls[i386][number], errors = t->errors[i386][number];
+	char buf[32], cells[3][48];
+	const char *name = number == SYSCALLS_KNOWN ? "others" : systrace_name(t, i386, number, buf);
 	struct json_object *o;
-	char text[2][24];
 
 	if (list->table) {
-		snprintf(text[0], 24, "%" PRIu64, calls);
-		snprintf(text[1], 24, "%" PRIu64, errors);
-		table_row(list->table, name, text[0], errors ? text[1] : "");
+		snprintf(cells[0], sizeof(cells[0]), "%s%s", name, i386 ? " (i386)" : "");
+		snprintf(cells[1], sizeof(cells[1]), "%" PRIu64, calls);
+		snprintf(cells[2], sizeof(cells[2]), "%" PRIu64, errors);
+		table_row(list->table, cells[0], cells[1], errors ? cells[2] : "");
 		return;
 	}
 	o = checked(json_object_new_object());
+	if (i386)
+		json_add_string(o, "abi", "i386");
 	json_add_string(o, "name", name);
 	json_add_number(o, "calls", calls);
 	json_add_number(o, "errors", errors);
 	json_object_array_add(list->array, o);
 }
 
-static void sum_table(struct systrace *t)
+static void sum_table(const struct systrace *t)
 {
 	static const struct column columns[] = {
 		{ "CALL", false }, { "COUNT", true }, { "ERRORS", true },
 	};
 	struct listing list;
-	char buf[32];
 
 	listing_begin(&list, t->json, columns, 3);
-	for (uint32_t i = 0; i < SYSCALLS_KNOWN; i++)
-		if (t->calls[i])
-			sum_row(&list, systrace_name(t, i, buf), t->calls[i], t->errors[i]);
-	if (t->calls[SYSCALLS_KNOWN])
-		sum_row(&list, "others", t->calls[SYSCALLS_KNOWN], t->errors[SYSCALLS_KNOWN]);
+	for (int i386 = 0; i386 < 2; i386++)
+		for (uint32_t i = 0; i <= SYSCALLS_KNOWN; i++)
+			if (t->calls[i386][i])
+				sum_row(t, &list, i386, i);
 	listing_end(&list, 0);
 }
 

@@ -19,6 +19,7 @@ struct trace {
 	struct scry_subscription subs[TRACE_SUBS];
 	size_t sub_count;
 	struct scry_breakpoint breakpoints[TRACE_SUBS];
+	const char *symbols[TRACE_SUBS];	/* of breakpoints whose address is still to be found, or NULL */
 	size_t breakpoint_count;
 	uint64_t most;		/* events to show, 0 = no end */
 	unsigned ms;		/* time to run, 0 = no end */

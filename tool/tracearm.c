@@ -63,8 +63,24 @@ static int protect(struct trace *t)
 	return 0;
 }
 
+/* A breakpoint is at a symbol of a Linux guest's kernel, where a name was given. */
+static int find_symbols(struct trace *t)
+{
+	for (size_t i = 0; i < t->breakpoint_count; i++) {
+		if (!t->symbols[i])
+			continue;
+		if (!t->os && scry_linux_open(t->vm, &t->os) < 0)
+			return fail_lib();
+		if (scry_linux_symbol(t->os, t->symbols[i], &t->breakpoints[i].address) < 0)
+			return fail_lib();
+	}
+	return 0;
+}
+
 int trace_arm(struct trace *t)
 {
+	if (find_symbols(t))
+		return EXIT_FAILURE;
 	if (scry_event_times(t->vm, t->stat) < 0)
 		return fail_lib();
 	for (size_t i = 0; i < t->sub_count; i++)

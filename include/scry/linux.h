@@ -54,17 +54,24 @@ int scry_linux_info(struct scry_linux *os, struct scry_linux_info *info);
 /* The kernel's address space: the handle's, not to be freed. */
 struct scry_as *scry_linux_as(struct scry_linux *os);
 
-/* A symbol of the kernel itself (not of its modules). */
+/* A symbol of the kernel itself or of one of its modules. */
 struct scry_linux_symbol {
 	const char *name;	/* the handle's */
 	uint64_t address;
-	char type;		/* as nm(1): 't', 'T', 'd', ... */
+	char type;		/* as nm(1): 't', 'T', 'd', ...; of a module's always small */
+	const char *module;	/* its name; NULL = of the kernel itself */
 };
 
-/* The first (lowest) symbol of that name.  SCRY_E_NOTFOUND if there is none. */
+/*
+ * The first (lowest) symbol of that name in the kernel itself, else one in its modules, whose
+ * tables are read anew each time.  SCRY_E_NOTFOUND if there is none.
+ */
 int scry_linux_symbol(struct scry_linux *os, const char *name, uint64_t *address);
 
-/* The last symbol at or before an address inside the kernel image; of several there the first. */
+/*
+ * The last symbol at or before an address inside the kernel image, or at most 1 MiB before one
+ * in a module; of several there the first.  Good until the next call.
+ */
 int scry_linux_symbol_at(struct scry_linux *os, uint64_t address,
 			 struct scry_linux_symbol *symbol);
 
@@ -73,7 +80,7 @@ int scry_linux_symbol_at(struct scry_linux *os, uint64_t address,
  * returned.  What its argument points to is valid only inside fn.
  */
 
-/* All symbols, by ascending address. */
+/* All symbols: the kernel's by ascending address, then those of each module. */
 typedef int (*scry_linux_symbol_fn)(const struct scry_linux_symbol *symbol, void *opaque);
 int scry_linux_symbols(struct scry_linux *os, scry_linux_symbol_fn fn, void *opaque);
 

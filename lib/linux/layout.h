@@ -104,6 +104,11 @@ struct scry_linux;
 	X(MODULE_CORE_BASE, "module", "core_layout.base") \
 	X(MODULE_CORE_SIZE, "module", "core_layout.size") \
 	X(MODULE_INIT_SIZE, "module", "init_layout.size") \
+	X(MODULE_KALLSYMS, "module", "kallsyms") \
+	X(MODSYMS_SYMTAB, "mod_kallsyms", "symtab") \
+	X(MODSYMS_COUNT, "mod_kallsyms", "num_symtab") \
+	X(MODSYMS_STRTAB, "mod_kallsyms", "strtab") \
+	X(MODSYMS_TYPETAB, "mod_kallsyms", "typetab") \
 	X(PRB_DESC_RING, "printk_ringbuffer", "desc_ring") \
 	X(PRB_TEXT_RING, "printk_ringbuffer", "text_data_ring") \
 	X(RING_COUNT_BITS, "prb_desc_ring", "count_bits") \

@@ -2,9 +2,11 @@
 #include "os.h"
 
 #define PARTS_MOST 16
+#define UNFORMED   3	/* enum module_state: nothing of it is right yet */
 
 struct visit {
 	scry_linux_module_fn fn;
+	scry_linux_symbol_fn symbol_fn;		/* or this: for each symbol of each */
 	void *opaque;
 };
 
@@ -58,18 +60,33 @@ static int on_module(struct scry_linux *os, uint64_t node, void *opaque)
 						  take_layouts(os, gva, &module);
 	if (ret < 0)
 		return ret;
+	if (v->symbol_fn)
+		return (state & 3) == UNFORMED ? 0 : os_module_symbols(os, gva,
+			&(struct os_visit_symbol){ v->symbol_fn, v->opaque, module.name });
 	module.state = "LCGU"[state & 3];
 	module.users = (int32_t)users - 1;	/* MODULE_REF_BASE: its own */
 	return v->fn(&module, v->opaque);
 }
 
-int scry_linux_modules(struct scry_linux *os, scry_linux_module_fn fn, void *opaque)
+static int each_module(struct scry_linux *os, struct visit *v)
 {
-	struct visit v = { fn, opaque };
 	int ret = os_need(os, OS_MODULE_LIST);
 	uint64_t head;
 
 	if (!ret)
 		ret = os_symbol(os, "modules", &head);
-	return ret < 0 ? ret : os_list(os, head, on_module, &v);
+	return ret < 0 ? ret : os_list(os, head, on_module, v);
+}
+
+int scry_linux_modules(struct scry_linux *os, scry_linux_module_fn fn, void *opaque)
+{
+	return each_module(os, &(struct visit){ .fn = fn, .opaque = opaque });
+}
+
+int os_modules_symbols(struct scry_linux *os, scry_linux_symbol_fn fn, void *opaque)
+{
+	/* A kernel that has no modules has no symbols of them. */
+	if (!os_has(os, OS_MODULE_KALLSYMS))
+		return 0;
+	return each_module(os, &(struct visit){ .symbol_fn = fn, .opaque = opaque });
 }

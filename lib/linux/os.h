@@ -19,6 +19,7 @@ struct scry_linux {
 	struct btf *btf;		/* NULL = the kernel has none */
 	struct os_member member[OS_MEMBER_COUNT];
 	char type_text[128];		/* scry_linux_member.type lies here */
+	char symbol_name[OS_NAME_MOST], symbol_module[64];	/* what scry_linux_symbol_at() found */
 	char banner[256];
 	int rejected;			/* while it is sought: why none was taken */
 	char why[256];
@@ -73,6 +74,17 @@ int os_socket(struct scry_linux *os, uint64_t file, struct scry_linux_file *to, 
 
 /* Read the whole task at gva. */
 int os_task(struct scry_linux *os, uint64_t gva, struct scry_linux_task *task);
+
+/* modsyms.c: each symbol of the struct module at gva, whose name v->module is. */
+struct os_visit_symbol {
+	scry_linux_symbol_fn fn;
+	void *opaque;
+	const char *module;
+};
+int os_module_symbols(struct scry_linux *os, uint64_t gva, const struct os_visit_symbol *v);
+
+/* module.c: the symbols of all loaded modules. */
+int os_modules_symbols(struct scry_linux *os, scry_linux_symbol_fn fn, void *opaque);
 
 /* "damaged: ..." */
 int os_damaged(const char *what, uint64_t gva);

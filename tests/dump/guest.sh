@@ -84,6 +84,66 @@ in_crash() {
 	grep -q "SYMBOL(init_uts_ns)" "$work/crash" && grep -q "namelist argument required" "$work/crash"
 }
 
+# The guest's own list of its RAM, and that memory, as the module LiME writes them; and raw,
+# where what is between them is a hole of the file.  All of one moment.
+other_formats() {
+	local ranges range first last size at
+	ranges=$(guest_ask dump iomem) && qmp stop >/dev/null || return 1
+	: >"$d/lime"
+	truncate -s 256M "$d/raw"
+	for range in $ranges; do
+		first=$((16#${range%-*})) last=$((16#${range#*-}))
+		# Of a part of a page nothing is known.
+		first=$(((first + 4095) & ~4095)) size=$(((last + 1 & ~4095) - first))
+		python3 -c "import struct, sys; sys.stdout.buffer.write(
+struct.pack('<IIQQQ', 0x4c694d45, 1, $first, $first + $size - 1, 0))" >>"$d/lime"
+		scry read dump $first $size --raw >"$d/range" || return 1
+		cat "$d/range" >>"$d/lime"
+		at=$((first / 4096))
+		dd if="$d/range" of="$d/raw" bs=4096 seek=$at conv=notrunc,sparse status=none
+	done
+	scry ps --json dump >"$work/a" && scry modules --json dump >>"$work/a" && qmp cont >/dev/null || return 1
+	for at in lime raw; do
+		scry ps --json "file:$d/$at" >"$work/b" && scry modules --json "file:$d/$at" >>"$work/b" &&
+			cmp "$work/a" "$work/b" || return 1
+	done
+	same "ranges" "$(scry info --json "file:$d/lime" | pick 'len(d["regions"])')" "$(wc -w <<<"$ranges")" &&
+		rm "$d/range" "$d/raw"
+}
+
+# A part, as dump-guest-memory makes it of begin and length: memory outside it is not there.
+qemu_part() {
+	qmp dump-guest-memory "{\"paging\": false, \"protocol\": \"file:$d/part\", \"begin\": 16777216, \"length\": 8388608}" ||
+		return 1
+	scry read "file:$d/part" 16M 8M --raw >/dev/null && refused 1 "no guest memory at 0x1800000" \
+		"$scry" read "file:$d/part" 24M 16
+}
+
+# What libvirt and QEMU write with other words is told from a damaged file, and what to do.
+qemu_compressed() {
+	qmp dump-guest-memory "{\"paging\": false, \"protocol\": \"file:$d/zlib\", \"format\": \"kdump-zlib\"}" ||
+		return 1
+	refused 1 "makedumpfile's (flattened|compressed) format: .*makedumpfile -[RE]" "$scry" ps "file:$d/zlib"
+	rm "$d/zlib"
+}
+
+# Somebody who is not root: files that are theirs, and such as are not.
+as_nobody() {
+	local user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+	[ "$(id -u)" = 0 ] || user=()
+	mkdir -p "$work/theirs"
+	chmod 755 "$work" "$d"
+	chmod 777 "$work/theirs"
+	chmod 644 "$d/core"
+	timeout 60 "${user[@]}" "$scry" ps "file:$d/core" | grep /init || return 1
+	timeout 60 "${user[@]}" "$scry" dump --zstd "file:$d/core" "$work/theirs/core" || return 1
+	chmod 600 "$d/core"
+	[ ${#user[@]} = 0 ] || refused 1 "cannot open the dump .*Permission denied" "${user[@]}" "$scry" ps "file:$d/core" || return 1
+	chmod 555 "$work/theirs"
+	[ ${#user[@]} = 0 ] || refused 1 "cannot make a file beside .*Permission denied" "${user[@]}" "$scry" \
+		dump "file:$work/theirs/core" "$work/theirs/again"
+}
+
 nothing_left() { same "files" "$(ls "$work/empty")" "$1"; }
 
 full_disk() {
@@ -141,6 +201,9 @@ pipe() {
 
 guest_tests() {
 	test_that "QEMU's cores, paging and not" qemu_cores
+	test_that "QEMU's core of a part of memory" qemu_part
+	test_that "QEMU's compressed dump is named" qemu_compressed
+	test_that "LiME, and raw with holes, by the guest's own list of its RAM" other_formats
 	test_that "a page of the guest's in scry's core" guest_page
 	test_that "the kernel's code by its registers" kernel_code
 	test_that "a dump of a dump, compressed or not, is the same" again
@@ -155,5 +218,6 @@ guest_tests() {
 	test_that "SIGKILL leaves nothing, and the guest goes on" killed
 	test_that "a file cut short" cut_short
 	test_that "no system calls in a dump" no_calls
+	test_that "not as root" as_nobody
 	test_that "into a pipe" pipe
 }

@@ -173,6 +173,8 @@ static void query(struct gdb *g, const char *text)
 		out_text(&g->out, "1");
 	else if (!strcmp(text, "C"))
 		out_text(&g->out, "QC%x", g->vcpu + 1);
+	else if (take_text(&text, "Rcmd,"))
+		gdb_monitor(g, text);
 	else if (take_text(&text, "Symbol::"))
 		out_text(&g->out, "OK");
 }

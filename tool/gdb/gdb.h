@@ -45,7 +45,7 @@ enum go { GO_STAY, GO_ON, GO_STEP };
 /* One client's session. */
 struct gdb {
 	struct scry_vm *vm;
-	struct scry_linux *os;		/* with a process chosen */
+	struct scry_linux *os;		/* once a process is chosen, or a symbol asked for */
 	struct scry_linux_task task;
 	struct scry_as *task_as;	/* its address space, or NULL */
 	int fd;				/* -1: nothing is sent */
@@ -104,6 +104,9 @@ void gdb_regs_get(struct gdb *g);
 void gdb_regs_set(struct gdb *g, const char *hex);
 void gdb_reg_get(struct gdb *g, const char *number);
 void gdb_reg_set(struct gdb *g, const char *number);
+
+/* monitor.c: a command in hex, packet qRcmd. */
+void gdb_monitor(struct gdb *g, const char *hex);
 
 /* memory.c */
 struct scry_as *gdb_as(struct gdb *g);	/* NULL with the failure noted */

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/reboot.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "guest.h"
@@ -152,6 +155,17 @@ static void do_switches(const char *line, const char *arg)
 	tell("%s: done", line);
 }
 
+/* So many MiB of memory, no page of which is like another. */
+static void do_fill(const char *line, const char *arg)
+{
+	size_t words = strtoul(arg, NULL, 0) << 17;
+	uint64_t *p = mmap(NULL, words * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (size_t i = 0; p != MAP_FAILED && i < words; i++)
+		p[i] = i * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	tell("%s: %s", line, p == MAP_FAILED ? "failed" : "done");
+}
+
 /* The address of a kernel symbol. */
 static void do_symbol(const char *line, const char *arg)
 {
@@ -218,6 +232,76 @@ static void do_calls(const char *line, const char *arg)
 	tell("%s: %.0f ns", line, (seconds() - start) / (double)count * 1e9);
 }
 
+/* The calls of a 32-bit program: see call32.S. */
+static void do_call32(const char *line, const char *arg)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	(void)arg;
+	if (!pid) {
+		execl("/call32", "call32", NULL);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	tell("%s: %d", line, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+}
+
+static int alarm_pipe[2];
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+	if (write(alarm_pipe[1], "", 1) < 0)
+		_exit(1);
+}
+
+/* A process that sends SIGALRM to this one as soon as it sleeps. */
+static pid_t alarm_when_asleep(void)
+{
+	char path[32], stat[256];
+	pid_t us = getpid(), pid = fork();
+
+	if (pid)
+		return pid;
+	snprintf(path, sizeof(path), "/proc/%d/stat", us);
+	for (;;) {
+		FILE *f = fopen(path, "re");
+		const char *state = f && fgets(stat, sizeof(stat), f) ? strrchr(stat, ')') : NULL;
+
+		if (f)
+			fclose(f);
+		if (!state || state[2] == 'S')
+			break;
+	}
+	kill(us, SIGALRM);
+	_exit(0);
+}
+
+/* Calls that a signal interrupts: one that is begun again, one that fails. */
+static void do_interrupted(const char *line, const char *arg)
+{
+	struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+	pid_t helper[2];
+	int err;
+	char c;
+
+	(void)arg;
+	if (pipe(alarm_pipe) < 0 || sigaction(SIGALRM, &action, NULL) < 0)
+		return;
+	helper[0] = alarm_when_asleep();
+	if (read(alarm_pipe[0], &c, 1) != 1)
+		tell("read: %s", strerror(errno));
+	helper[1] = alarm_when_asleep();
+	syscall(SYS_pause);
+	err = errno;
+	waitpid(helper[0], NULL, 0);
+	waitpid(helper[1], NULL, 0);
+	close(alarm_pipe[0]);
+	close(alarm_pipe[1]);
+	tell("%s: %s", line, strerror(err));
+}
+
 static void do_off(const char *line, const char *arg)
 {
 	(void)arg;
@@ -236,6 +320,7 @@ static const struct {
 	{ "fresh", do_fresh }, { "resident", do_resident }, { "people", do_people },
 	{ "spin", do_spin },   { "calls", do_calls },  { "cat", proc_cat },   { "links", proc_links },
 	{ "tasks", proc_tasks }, { "symbols", proc_symbols }, { "log", proc_log },
+	{ "fill", do_fill }, { "call32", do_call32 }, { "interrupted", do_interrupted },
 };
 
 void command_run(char *line)

@@ -130,7 +130,21 @@ static uint32_t add_hash(uint32_t h, const char *text)
 	return h;
 }
 
-/* How many symbols of the kernel itself there are, and a sum (FNV-1a) of their lines. */
+/* Those of one module. */
+static void tell_symbols_of(FILE *f, const char *module)
+{
+	char one[600], word[80];
+
+	snprintf(word, sizeof(word), "\t[%s]\n", module);
+	while (fgets(one, sizeof(one), f))
+		if (strstr(one, word))
+			tell_bytes((const unsigned char *)one, strlen(one));
+}
+
+/*
+ * How many symbols of the kernel itself there are, and a sum (FNV-1a) of their lines; and
+ * before that all of a module, if one is named.
+ */
 void proc_symbols(const char *line, const char *arg)
 {
 	FILE *f = fopen("/proc/kallsyms", "re");
@@ -138,7 +152,10 @@ void proc_symbols(const char *line, const char *arg)
 	unsigned count = 0;
 	char one[600];
 
-	(void)arg;
+	if (f && arg[0]) {
+		tell_symbols_of(f, arg + 1);
+		rewind(f);
+	}
 	for (; f && fgets(one, sizeof(one), f); count++) {
 		if (strchr(one, '['))	/* a module's: they come last */
 			break;
