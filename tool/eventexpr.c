@@ -319,7 +319,8 @@ bool parse_breakpoint(const char *text, struct scry_breakpoint *breakpoint)
 	return parse_u64(e.word[1], &breakpoint->address);
 }
 
-bool parse_breakpoint_by_name(const char *text, struct scry_breakpoint *breakpoint, const char **name)
+bool parse_breakpoint_by_name(const char *text, struct scry_breakpoint *breakpoint,
+			      const char **name)
 {
 	/* The dot: of what a compiler has made of a function, "do_exit.cold". */
 	static const char letters[] = ".0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";

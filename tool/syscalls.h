@@ -31,14 +31,14 @@ struct user_memory {
 /* The arguments as strace(1) would show them, into call->text; out ones once it has returned. */
 void syscall_decode(struct user_memory *memory, const char *name, struct syscall *call);
 
-/* sysi386.c: NULL = no such call; and its arguments if they differ from a 64-bit call's, or NULL. */
+/* sysi386.c: NULL = no such call; its arguments, NULL = as those of the 64-bit call. */
 const char *syscall_i386_name(uint32_t number);
 const char *syscall_i386_args(const char *name);
 
 /* Bytes of the caller's up to what is not there: how many. */
 size_t syscall_read_user(const struct user_memory *memory, uint64_t gva, void *buf, size_t len);
 
-/* "3", "-1 ENOENT", "0x7f1234", or "? ERESTARTSYS" of one that a signal has interrupted: the result. */
+/* The result: "3", "-1 ENOENT", "0x7f1234"; "? ERESTARTSYS" where a signal has interrupted it. */
 void syscall_result(const struct syscall *call, char *buf, size_t size);
 static inline bool syscall_failed(const struct syscall *call)
 {

@@ -107,7 +107,7 @@ struct.pack('<IIQQQ', 0x4c694d45, 1, $first, $first + $size - 1, 0))" >>"$d/lime
 		scry ps --json "file:$d/$at" >"$work/b" && scry modules --json "file:$d/$at" >>"$work/b" &&
 			cmp "$work/a" "$work/b" || return 1
 	done
-	same "ranges" "$(scry info --json "file:$d/lime" | pick 'len(d["regions"])')" "$(wc -w <<<"$ranges")" &&
+	same "ranges" "$(scry info --json "file:$d/lime" | pick 'len(d["memory_map"])')" "$(wc -w <<<"$ranges")" &&
 		rm "$d/range" "$d/raw"
 }
 

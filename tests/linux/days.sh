@@ -47,7 +47,7 @@ ends_while_paused() {
 
 ends_while_traced() {
 	start_aside "$scry" trace --json day cr3 cpuid rdmsr wrmsr
-	sleep 1
+	wait_aside "\"event\"" || return 1
 	kill_guest && aside_says_ended 0 &&
 		same "why" "$(tail -n 1 "$work/aside" | pick 'd["summary"]["ended"]')" vm-ended
 }
