@@ -110,7 +110,7 @@ linux_start_by() {
 	local start=$1 name=$2 version=$3 smp=$4 memory=$5 mode=$6
 	shift 6
 	"$start" "$name" "$version" "$smp" "$memory" -kernel "$kernel" -initrd "$SCRY_INITRD" \
-		-append "console=ttyS0 quiet panic=-1 scry.mode=$mode" "$@"
+		-append "console=ttyS0 quiet panic=-1 scry.mode=$mode no_timer_check" "$@"
 	guest_wait "$name" "guest: ready" 60
 }
 
