@@ -79,16 +79,16 @@ static bool possible(struct gdb *g, const struct point *p)
 	enum scry_cap cap = is_watch(p) ? SCRY_CAP_VIEWS : SCRY_CAP_EVENT_BREAKPOINT;
 	const char *reason;
 
-	if (is_watch(p) && (!p->size || p->size > GDB_WATCH)) {
-		/* gdb keeps to itself why it could not be set. */
-		note("gdb is refused a watchpoint of %" PRIu64 " bytes: 1 to %u can be watched", p->size,
-		     GDB_WATCH);
-		gdb_fail(g, "a watchpoint is of 1 to %u bytes", GDB_WATCH);
+	if (!scry_cap(g->vm, cap, &reason)) {
+		gdb_fail(g, "%s", reason);
 		return false;
 	}
-	if (scry_cap(g->vm, cap, &reason))
+	if (!is_watch(p) || (p->size && p->size <= GDB_WATCH))
 		return true;
-	gdb_fail(g, "%s", reason);
+	/* gdb keeps to itself why it could not be set. */
+	note("gdb is refused a watchpoint of %" PRIu64 " bytes: 1 to %u can be watched", p->size,
+	     GDB_WATCH);
+	gdb_fail(g, "a watchpoint is of 1 to %u bytes", GDB_WATCH);
 	return false;
 }
 
