@@ -73,6 +73,7 @@ int bench_read_virt(const struct bench *b, const char *name);
 int bench_copy(const struct bench *b, const char *name);
 int bench_walk(const struct bench *b, const char *name);
 int bench_event(const struct bench *b, const char *name);
+int bench_evtchn(const struct bench *b, const char *name);
 int bench_armed(const struct bench *b, const char *name);
 int bench_memtrap(const struct bench *b, const char *name);
 int bench_view(const struct bench *b, const char *name);

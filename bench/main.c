@@ -24,6 +24,10 @@ static const struct {
 	{ "walk.cold", bench_walk, 1.5, 0, "a page walk; bound: 4 loads by hand" },
 	{ "event.roundtrip", bench_event, 1.3, 0,
 	  "CPUID event and reply; bound: a bare ping-pong (needs the probe as guest)" },
+#ifdef SCRY_HAVE_XEN
+	{ "event.evtchn", bench_evtchn, 0, 0,
+	  "the same on Xen, in dom0; bound: two processes that ring an event channel" },
+#endif
 	{ "event.filtered", bench_armed, 1.5, 0,
 	  "CPUID whose filter does not match; bound: an empty plugin callback (--bound)" },
 	{ "step", bench_armed, 1.3, 0,

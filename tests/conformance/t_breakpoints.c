@@ -145,7 +145,8 @@ static int narrowed(struct ctx *c)
 	OK(c, scry_pause(c->vm));
 	OK(c, scry_regs_get(c->vm, 0, &regs));
 	OK(c, scry_resume(c->vm));
-	DO(plant(c, BREAK(.address = at, .flags = SCRY_BREAKPOINT_CR3, .cr3 = regs.cr3 + 2 * PAGE)));
+	DO(plant(c, BREAK(.address = at, .flags = SCRY_BREAKPOINT_CR3,
+			  .cr3 = c->probe.cr3[regs.cr3 == c->probe.cr3[0]])));
 	DO(plant(c, BREAK(.address = at + PAGE)));
 	DO(plant(c, BREAK(.address = at + 2 * PAGE, .flags = SCRY_BREAKPOINT_PHYSICAL)));
 	DO(call(c, at, ALL_VCPUS, &h));

@@ -113,7 +113,8 @@ static int overlapping(struct ctx *c)
 static int unsubscribe_live(struct ctx *c)
 {
 	const struct probe_op list[] = {
-		OP(CPUID), OP(CR3, .value = c->probe.cr3[0]),
+		OP(CPUID),
+		OP(CR3, .value = c->probe.cr3[0], .toggle = c->probe.cr3[0] ^ c->probe.cr3[1]),
 		OP(CHECKSUM, .value = 20, .flags = PROBE_CHECK, .expect = probe_checksum(20)),
 	};
 	struct scry_event events[PROBE_VCPUS];

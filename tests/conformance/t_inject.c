@@ -194,7 +194,7 @@ static int refused(struct ctx *c)
 const struct test tests_inject[] = {
 	{ "inject-exception", exceptions, I },
 	{ "inject-page-fault", page_fault, I },
-	{ "inject-halted", halted, I },
+	{ "inject-halted", halted, { WHOLE(INJECT) } },
 	{ "inject-interrupt", interrupts, { SCRY_CAP_INJECT, WHOLE(EVENT_INTERRUPT) } },
 	{ "inject-in-event", in_event, { SCRY_CAP_INJECT, WHOLE(EVENT_INTERRUPT) } },
 	{ "inject-in-event-closed", in_event_closed, { SCRY_CAP_INJECT, SCRY_CAP_EVENT_CPUID } },

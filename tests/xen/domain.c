@@ -2,12 +2,14 @@
 
 /*
  * usage: xen-domain NAME KERNEL VCPUS MIB [altp2m] [COMMAND LINE [INITRD]]
+ *	  xen-domain destroy NUMBER
  *
  * Make a PVH domain of a kernel, let it run, and print its number.  There is no
  * device in it, and none of Xen's daemons is needed; where xenstored runs it gets
  * the name there.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,8 @@
 #include <xenguest.h>
 #include <xenstore.h>
 #include <xen/hvm/params.h>
+
+#include "mptable.h"
 
 #define MIB          (UINT64_C(1) << 20)
 #define SPECIAL      (UINT64_C(0xfeff8) << 12)	/* Xen's own pages, up to 0xfefff */
@@ -132,20 +136,19 @@ static int make(struct plan *plan)
 	if (ret < 0)
 		return ret;
 	set_name(plan);
+	/* No xenstored is told of it: Linux would wait for an answer. */
+	TRY(xc_hvm_param_set(xch, plan->id, HVM_PARAM_STORE_PFN, 0));
+	TRY(mptable_write(xch, plan->id, plan->vcpus));
 	TRY(xc_domain_unpause(xch, plan->id));
 	printf("%u\n", plan->id);
 	return 0;
 }
 
-int main(int argc, char **argv)
+static int make_as_told(int argc, char **argv)
 {
 	struct plan plan = { .cmdline = "" };
 	int ret, rest = 5;
 
-	if (argc < 5) {
-		fputs("usage: xen-domain NAME KERNEL VCPUS MIB [altp2m] [COMMAND LINE [INITRD]]\n", stderr);
-		return 2;
-	}
 	plan.name = argv[1];
 	plan.kernel = argv[2];
 	plan.vcpus = (unsigned)strtoul(argv[3], NULL, 0);
@@ -158,12 +161,32 @@ int main(int argc, char **argv)
 		plan.cmdline = argv[rest];
 	if (argc > rest + 1)
 		plan.initrd = argv[rest + 1];
-	xch = xc_interface_open(NULL, NULL, 0);
-	if (!xch)
-		return failed("no Xen here") < 0;
 	ret = make(&plan);
 	if (ret < 0 && plan.id)
 		xc_domain_destroy(xch, plan.id);
+	return ret;
+}
+
+static int destroy(const char *number)
+{
+	TRY(xc_domain_destroy(xch, (uint32_t)strtoul(number, NULL, 0)));
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	bool ends = argc == 3 && !strcmp(argv[1], "destroy");
+	int ret;
+
+	if (!ends && argc < 5) {
+		fputs("usage: xen-domain NAME KERNEL VCPUS MIB [altp2m] [COMMAND LINE [INITRD]]\n"
+		      "       xen-domain destroy NUMBER\n", stderr);
+		return 2;
+	}
+	xch = xc_interface_open(NULL, NULL, 0);
+	if (!xch)
+		return failed("no Xen here") < 0;
+	ret = ends ? destroy(argv[2]) : make_as_told(argc, argv);
 	xc_interface_close(xch);
 	return ret < 0;
 }

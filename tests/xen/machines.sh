@@ -3,9 +3,10 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # set there
 
+# TCG's XRSTOR does not look at CR0.TS, by which Xen would hear that it must save the state.
 # Without a limit a vCPU runs for a millisecond before dom0 is told of its event.
 xen_args="console=com1 com1=115200,8n1 loglvl=info guest_loglvl=warning bootscrub=0"
-xen_args+=" watchdog=0 dom0_mem=384M,max:384M altp2m=1 spec-ctrl=no sched_ratelimit_us=0 ${SCRY_LAB_XEN-}"
+xen_args+=" watchdog=0 dom0_mem=384M,max:384M altp2m=1 spec-ctrl=no,eager-fpu sched_ratelimit_us=0 ${SCRY_LAB_XEN-}"
 dom0_args="console=hvc0 quiet loglevel=4 panic=-1 mitigations=off tsc=reliable apparmor=0 rodata=off"
 
 # A PV dom0 dies with SMAP; the others do not work, or slow Xen down.

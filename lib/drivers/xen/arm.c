@@ -10,7 +10,7 @@
 struct wanted {
 	struct xen_armed armed;
 	uint64_t stepping;	/* vCPUs */
-	uint64_t msrs[3][0x2000 / 64];
+	uint64_t msrs[XEN_MSR_GROUPS][0x2000 / 64];
 };
 
 /*
@@ -22,20 +22,13 @@ static const struct {
 	uint32_t first, last;
 } all_msrs[] = {
 	{ 0x0, 0x2ff }, { 0x3f0, 0x4ff }, { 0x560, 0x5ff }, { 0x6a0, 0x6ff }, { 0x800, 0x8ff },
-	{ 0xd90, 0xda0 }, { 0x40000000, 0x4000011f }, { 0xc0000080, 0xc0000110 },
+	{ 0xd90, 0xda0 }, { 0xc0000080, 0xc0000110 },
 };
-
-static uint32_t index_of(unsigned group, uint32_t n)
-{
-	static const uint32_t first[] = { 0, 0x40000000, 0xc0000000 };
-
-	return first[group] + n;
-}
 
 static void want_msr(struct wanted *w, uint32_t msr)
 {
-	for (unsigned group = 0; group < 3; group++)
-		if (msr - index_of(group, 0) < 0x2000)
+	for (unsigned group = 0; group < XEN_MSR_GROUPS; group++)
+		if (msr - xen_msr_first(group) < 0x2000)
 			w->msrs[group][(msr & 0x1fff) / 64] |= UINT64_C(1) << msr % 64;
 }
 
@@ -154,12 +147,12 @@ static int set_msr(struct xen_events *e, uint32_t msr, bool on)
 	return monitor(e, &op, on, XEN_DOMCTL_MONITOR_EVENT_MOV_TO_MSR);
 }
 
-static int arm_msrs(struct xen_events *e, uint64_t wanted[3][0x2000 / 64])
+static int arm_msrs(struct xen_events *e, uint64_t wanted[XEN_MSR_GROUPS][0x2000 / 64])
 {
 	uint64_t (*have)[0x2000 / 64] = e->watchdog->shared->msrs;
 	int ret = 0;
 
-	for (unsigned group = 0; group < 3; group++)
+	for (unsigned group = 0; group < XEN_MSR_GROUPS; group++)
 		for (unsigned word = 0; word < 0x2000 / 64; word++) {
 			uint64_t changes = have[group][word] ^ wanted[group][word];
 
@@ -170,7 +163,7 @@ static int arm_msrs(struct xen_events *e, uint64_t wanted[3][0x2000 / 64])
 				/* Noted first, undone last. */
 				if (on)
 					have[group][word] |= UINT64_C(1) << bit;
-				ret = set_msr(e, index_of(group, word * 64 + bit), on);
+				ret = set_msr(e, xen_msr_first(group) + word * 64 + bit, on);
 				if (!on)
 					have[group][word] &= ~(UINT64_C(1) << bit);
 			}

@@ -31,10 +31,9 @@ static bool is_of(const struct scry_breakpoint *b, const struct scry_event *even
 	return b->flags & SCRY_BREAKPOINT_PHYSICAL || b->address == event->rip;
 }
 
-int xen_breakpoint_hit(const struct xen_events *e, const vm_event_request_t *r,
-		       const struct scry_event *event)
+int xen_breakpoint_at(const struct xen_events *e, uint64_t gfn, const struct scry_event *event)
 {
-	uint64_t gfn = r->u.software_breakpoint.gfn, gpa = gfn << 12 | event->rip % XEN_PAGE_SIZE;
+	uint64_t gpa = gfn << 12 | event->rip % XEN_PAGE_SIZE;
 	bool ours = false;
 
 	if (!xen_shadow_of(e, gfn))

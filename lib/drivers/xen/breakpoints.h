@@ -32,9 +32,11 @@ struct xen_breakpoints {
 
 /* All with e->lock held. */
 bool xen_breakpoints_any(const struct xen_events *e);
-/* The number of the breakpoint hit, 0 if it is none of this vCPU, -1 if the int3 is the guest's. */
-int xen_breakpoint_hit(const struct xen_events *e, const vm_event_request_t *r,
-		       const struct scry_event *event);
+/*
+ * The number of the breakpoint at the event's rip, which lies in frame gfn; 0 if it is
+ * none of this vCPU, -1 if there is none and an int3 there is the guest's.
+ */
+int xen_breakpoint_at(const struct xen_events *e, uint64_t gfn, const struct scry_event *event);
 /* The page was written: have its shadow, if it has one, follow. */
 void xen_shadow_refresh(struct xen_events *e, uint64_t gfn);
 /* The frame that is executed in the place of gfn, or 0. */

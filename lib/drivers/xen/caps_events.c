@@ -38,7 +38,8 @@ static void set_monitored(struct xen_events *e)
 		  "only CR0, CR3 and CR4, and when the value changes" },
 		{ XEN_DOMCTL_MONITOR_EVENT_WRITE_CTRLREG, SCRY_CAP_EVENT_XSETBV,
 		  "only when the value changes" },
-		{ XEN_DOMCTL_MONITOR_EVENT_MOV_TO_MSR, SCRY_CAP_EVENT_MSR_WRITE, "" },
+		{ XEN_DOMCTL_MONITOR_EVENT_MOV_TO_MSR, SCRY_CAP_EVENT_MSR_WRITE,
+		  "MSRs up to 0x1fff, and 0xc0000000 to 0xc0001fff" },
 		{ XEN_DOMCTL_MONITOR_EVENT_SINGLESTEP, SCRY_CAP_EVENT_STEP,
 		  "only with interrupts held back; an instruction that Xen carries out itself "
 		  "(CPUID, say) and the next one are one step" },
@@ -61,10 +62,10 @@ static void set_monitored(struct xen_events *e)
 }
 
 /*
- * QEMU's TCG does not intercept int3 for an SVM hypervisor (7.2), whatever Xen asks
- * for.  A PV dom0 executes CPUID itself, and sees what Xen runs on.
+ * QEMU's TCG intercepts neither int3 nor XSETBV for an SVM hypervisor (7.2), whatever
+ * Xen asks for.  A PV dom0 executes CPUID itself, and sees what Xen runs on.
  */
-static bool lacks_int3(void)
+static bool is_in_tcg(void)
 {
 	unsigned eax, maker[3], vendor[3];
 
@@ -73,12 +74,14 @@ static bool lacks_int3(void)
 	return !memcmp(maker, "TCGTCGTCGTCG", 12) && !memcmp(vendor, "AuthenticAMD", 12);
 }
 
-static void set_int3(struct scry_vm *vm)
+static void set_tcg(struct scry_vm *vm)
 {
-	if (!lacks_int3())
+	static const char why[] = "this Xen runs in QEMU's TCG, which does not intercept it for Xen";
+
+	if (!is_in_tcg())
 		return;
-	scry_cap_set(vm, SCRY_CAP_EVENT_INT3, false, "this Xen runs in QEMU's TCG, which does not "
-		     "intercept int3 for it");
+	scry_cap_set(vm, SCRY_CAP_EVENT_INT3, false, why);
+	scry_cap_set(vm, SCRY_CAP_EVENT_XSETBV, false, why);
 	scry_cap_set(vm, SCRY_CAP_EVENT_INTERRUPT, true, "only #DB (vector 1)");
 }
 
@@ -114,7 +117,7 @@ void xen_events_caps(struct xen_events *e)
 {
 	e->monitor_caps = monitor_caps(e);
 	set_monitored(e);
-	set_int3(e->vm);
+	set_tcg(e->vm);
 	set_missing(e->vm);
 	set_views(e);
 }

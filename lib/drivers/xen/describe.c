@@ -142,7 +142,7 @@ static bool describe_debug(const vm_event_request_t *r, struct scry_event *event
 static bool describe_int3(struct xen_events *e, const vm_event_request_t *r,
 			  struct scry_event *event)
 {
-	int number = xen_breakpoint_hit(e, r, event);
+	int number = xen_breakpoint_at(e, r->u.software_breakpoint.gfn, event);
 
 	event->insn_len = r->u.software_breakpoint.insn_length;
 	event->kind = number < 0 ? SCRY_EVENT_INT3 : SCRY_EVENT_BREAKPOINT;

@@ -42,9 +42,23 @@ static int add_sub(struct xen_events *e, const struct scry_subscription *sub)
 }
 
 /* What Xen's interface has no means for, though the kind of event as a whole it has. */
+static int check_msrs(const struct scry_subscription *sub)
+{
+	for (uint32_t i = 0; i < sub->msr.count; i++)
+		if (sub->msr.index[i] - xen_msr_first(0) >= 0x2000 &&
+		    sub->msr.index[i] - xen_msr_first(1) >= 0x2000)
+			return scry_fail(SCRY_E_UNSUPPORTED, "Xen cannot watch MSR 0x%x: those up to "
+					 "0x1fff it can, and 0xc0000000 to 0xc0001fff",
+					 sub->msr.index[i]);
+	return 0;
+}
+
 static int check_sub(const struct scry_subscription *sub)
 {
 	const uint64_t *v = sub->interrupt.vectors;
+
+	if (sub->kind == SCRY_EVENT_MSR_WRITE)
+		return check_msrs(sub);
 
 	if (sub->kind == SCRY_EVENT_CR_WRITE && (sub->cr.cr == 2 || sub->cr.cr == 8))
 		return scry_fail(SCRY_E_UNSUPPORTED, "Xen does not tell of writes of CR%u: of CR0, CR3 "
@@ -118,6 +132,33 @@ static bool is_interrupt(struct xen_events *e, struct xen_vcpu *v)
 	return true;
 }
 
+/*
+ * Behind a fetch that is let pass a breakpoint may hide, which the step elsewhere would
+ * pass, too.
+ */
+static bool is_breakpoint(struct xen_events *e, struct xen_vcpu *v)
+{
+	struct scry_event event = v->event;
+	int number;
+
+	if (event.kind != SCRY_EVENT_MEMORY || !(event.memory.access & SCRY_EXEC) ||
+	    event.memory.gva != event.rip)
+		return false;
+	number = xen_breakpoint_at(e, event.memory.gpa >> 12, &event);
+	if (number <= 0)
+		return false;
+	event.kind = SCRY_EVENT_BREAKPOINT;
+	event.breakpoint.number = (uint32_t)number;
+	v->event = event;
+	return true;
+}
+
+/* What one request tells of comes as another kind of event, too. */
+static bool is_another(struct xen_events *e, struct xen_vcpu *v)
+{
+	return is_interrupt(e, v) || is_breakpoint(e, v);
+}
+
 /* A request that was just taken: an event, or answered at once. */
 static void look_at(struct xen_events *e, unsigned vcpu)
 {
@@ -132,7 +173,7 @@ static void look_at(struct xen_events *e, unsigned vcpu)
 	wanted = xen_describe(e, v, r, &v->event) && !passes;
 	if (r->reason == VM_EVENT_REASON_SINGLESTEP)
 		xen_stepped(e, vcpu);
-	if (wanted && (xen_filter(e, &v->event) || is_interrupt(e, v)))
+	if (wanted && (xen_filter(e, &v->event) || is_another(e, v)))
 		deliver(e, v);
 	else
 		xen_answer(e, vcpu, &nothing);
@@ -177,20 +218,26 @@ static int collect(struct xen_events *e, struct scry_event *events, size_t max)
 }
 
 /* What the descriptors have told of so far. */
-static void drain(struct xen_events *e)
+void xen_drain_port(struct xen_events *e)
 {
 	uint32_t ports[16];
-	uint64_t rung;
 	ssize_t n;
 
-	if (read(e->bell, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
-		return;
 	if (e->evtchn < 0)
 		return;
 	/* Written back, they tell again. */
 	while ((n = read(e->evtchn, ports, sizeof(ports))) > 0)
 		if (write(e->evtchn, ports, (size_t)n) != n)
 			return;
+}
+
+static void drain(struct xen_events *e)
+{
+	uint64_t rung;
+
+	if (read(e->bell, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
+		return;
+	xen_drain_port(e);
 }
 
 static int collect_late(struct xen_events *e, struct scry_event *events, size_t max)
@@ -209,9 +256,8 @@ static int left_ms(uint64_t end)
 	return left < 60000 ? (int)left : 60000;
 }
 
-int xen_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, int timeout_ms)
+static int wait_for(struct xen_events *e, struct scry_event *events, size_t max, int timeout_ms)
 {
-	struct xen_events *e = xen_events_of(vm);
 	uint64_t end = timeout_ms < 0 ? UINT64_MAX :
 		       now_ns() + (uint64_t)timeout_ms * 1000000u;
 	int n = xen_events_ended(e), ms;
@@ -228,6 +274,17 @@ int xen_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, in
 		if (epoll_wait(e->epoll, &what, 1, ms) > 0 && what.data.u32 == XEN_EPOLL_WATCHDOG)
 			e->orphan = true;
 	}
+	return n;
+}
+
+int xen_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max, int timeout_ms)
+{
+	struct xen_events *e = xen_events_of(vm);
+	int n;
+
+	xen_keeper_rests(e, true);
+	n = wait_for(e, events, max, timeout_ms);
+	xen_keeper_rests(e, false);
 	return n;
 }
 
@@ -292,7 +349,7 @@ static int reply_to(struct xen_events *e, unsigned vcpu, const struct scry_reply
 	if (reply->flags == SCRY_REPLY_VIEW)
 		v->view = reply->view;
 	merge(v, reply, &answer);
-	if (answer.action == SCRY_CONTINUE && !answer.set && !answer.flags && is_interrupt(e, v)) {
+	if (answer.action == SCRY_CONTINUE && !answer.set && !answer.flags && is_another(e, v)) {
 		deliver(e, v);
 		xen_ring_bell(e);
 		return 0;

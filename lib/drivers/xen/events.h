@@ -49,6 +49,18 @@ struct xen_armed {
 	uint64_t cr_ignore[4];		/* bits whose change is none */
 };
 
+/* The thread that looks at the ring while the client does not: keeper.c. */
+struct xen_keeper {
+	pthread_t thread;
+	bool on;
+	int end_fd;			/* eventfd: ends it */
+	pthread_mutex_t lock;		/* of what follows */
+	pthread_cond_t left;		/* no thread waits for events any more, or the end */
+	unsigned waiting;		/* threads that do */
+	uint64_t waits;			/* how often any began or ended to */
+	bool end;
+};
+
 struct xen_events {
 	struct scry_vm *vm;
 	struct xen_hyper hyper;
@@ -66,6 +78,7 @@ struct xen_events {
 	struct xen_sub sub[XEN_SUBSCRIPTIONS];
 	struct xen_armed armed;
 	struct xen_views views;
+	struct xen_keeper keeper;
 	struct xen_breakpoints breakpoints;
 	unsigned char *frame_memory;	/* XEN_FRAMES pages, or NULL */
 	uint8_t frame_used[XEN_FRAMES];
@@ -90,6 +103,11 @@ int xen_hold(struct xen_events *e);
 int xen_let_go(struct xen_events *e);
 /* The ring, made at the first need. */
 int xen_ring_open(struct xen_events *e);
+
+/* keeper.c: it begins with the ring; it rests while a thread waits for events. */
+int xen_keeper_start(struct xen_events *e);
+void xen_keeper_stop(struct xen_events *e);
+void xen_keeper_rests(struct xen_events *e, bool rests);
 
 /* caps_events.c */
 void xen_events_caps(struct xen_events *e);
@@ -118,6 +136,8 @@ int xen_answer(struct xen_events *e, unsigned vcpu, const struct xen_answer *ans
 void xen_notify(struct xen_events *e);
 
 /* events.c: operations of the driver. */
+/* Have the event channel tell again of what comes from now on. */
+void xen_drain_port(struct xen_events *e);
 /* With e->lock held: look at all that is in the ring. */
 void xen_pump(struct xen_events *e);
 void xen_ring_bell(struct xen_events *e);

@@ -22,6 +22,8 @@ int xc_get_pfn_type_batch(xc_interface *xc, uint32_t domain, unsigned count, xen
 	X(xc_interface_open) \
 	X(xc_interface_close) \
 	X(xc_version) \
+	X(xc_physinfo) \
+	X(xc_vmtrace_output_position) \
 	X(xc_domain_getinfolist) \
 	X(xc_domain_maximum_gpfn) \
 	X(xc_domain_pause) \

@@ -101,10 +101,15 @@ int xen_map(struct scry_vm *vm)
 
 	if (!life)
 		return scry_fail(SCRY_E_GONE, "VM %s has ended", vm->name);
+	/*
+	 * Whoever has a pointer there may go on to use it; it is guest memory no longer.
+	 * What the guest has given back is counted as its own as long as it is mapped.
+	 */
+	x->areas = NULL;
+	xen_areas_retire(x, before);
 	ret = xen_populated(x, &ranges, &count);
 	if (ret < 0)
 		return ret;
-	x->areas = NULL;
 	for (size_t i = 0; !ret && i < count; i++)
 		if (!xen_is_own_frame(x->events, ranges[i].gfn))
 			ret = xen_area_add(x, &ranges[i]);
@@ -112,8 +117,6 @@ int xen_map(struct scry_vm *vm)
 		ret = publish(x, life);
 	x->reached = 0;
 	free(ranges);
-	/* Whoever has a pointer there may go on to use it; it is guest memory no longer. */
-	xen_areas_retire(x, before);
 	return ret;
 }
 

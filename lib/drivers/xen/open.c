@@ -185,7 +185,9 @@ static int make_ring(struct xen_events *e, uint64_t *gfn)
 		return ret;
 	e->watchdog->shared->ring_on = 1;
 	ret = hold_writes(e);
-	return ret ? ret : bind_port(e, port);
+	if (!ret)
+		ret = bind_port(e, port);
+	return ret ? ret : xen_keeper_start(e);
 }
 
 static int ring_failed(struct xen_events *e, int error)
@@ -230,8 +232,10 @@ static struct xen_events *new(struct scry_vm *vm)
 		return NULL;
 	e->vm = vm;
 	e->watchdog = &xen_of(vm)->watchdog;
-	e->evtchn = e->bell = e->epoll = e->hyper.privcmd = -1;
+	e->evtchn = e->bell = e->epoll = e->hyper.privcmd = e->keeper.end_fd = -1;
 	pthread_mutex_init(&e->lock, NULL);
+	pthread_mutex_init(&e->keeper.lock, NULL);
+	pthread_cond_init(&e->keeper.left, NULL);
 	for (int i = 0; i < XEN_MAX_VCPUS; i++)
 		pthread_mutex_init(&e->vcpu[i].lock, NULL);
 	return e;
@@ -289,5 +293,7 @@ void xen_events_close(struct scry_vm *vm)
 	xen_views_free(&e->views);
 	xen_hyper_close(&e->hyper);
 	pthread_mutex_destroy(&e->lock);
+	pthread_mutex_destroy(&e->keeper.lock);
+	pthread_cond_destroy(&e->keeper.left);
 	free(e);
 }

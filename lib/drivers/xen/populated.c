@@ -27,7 +27,7 @@ struct search {
 	xen_pfn_t gfn[BATCH], type[BATCH];
 };
 
-static bool is_there(xen_pfn_t type)
+bool xen_frame_is_there(xen_pfn_t type)
 {
 	type &= XEN_DOMCTL_PFINFO_LTAB_MASK;
 	return type != XEN_DOMCTL_PFINFO_XTAB && type != XEN_DOMCTL_PFINFO_XALLOC &&
@@ -46,7 +46,7 @@ static int ask(struct search *s)
 	if (XEN_CALL(s->x, xc_get_pfn_type_batch, (unsigned)count, s->type) < 0)
 		return xen_failed(s->x, "find out which of its memory is there");
 	for (size_t i = 0; i < count; i++)
-		if (is_there(s->type[i]) && !test_bit(s->present, s->gfn[i])) {
+		if (xen_frame_is_there(s->type[i]) && !test_bit(s->present, s->gfn[i])) {
 			set_bit(s->present, s->gfn[i]);
 			s->found++;
 		}

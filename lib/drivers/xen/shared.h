@@ -13,7 +13,8 @@
 
 #include "hypercall.h"
 
-#define XEN_MAX_VCPUS 64
+#define XEN_MAX_VCPUS  64
+#define XEN_MSR_GROUPS 2
 
 /* One vCPU that waits for an answer to what it put into the ring. */
 struct xen_waiting {
@@ -43,7 +44,7 @@ struct xen_shared {
 	unsigned vcpus;
 	struct xen_ring_state ring;
 	struct xen_waiting vcpu[XEN_MAX_VCPUS];
-	uint64_t msrs[3][0x2000 / 64];	/* monitored, by xen_msr_bit() */
+	uint64_t msrs[XEN_MSR_GROUPS][0x2000 / 64];	/* monitored, as bits; see xen_msr_first() */
 };
 
 /* False once the watchdog has taken everything over. */
@@ -62,15 +63,13 @@ static inline void xen_shared_unlock(struct xen_shared *s)
 	atomic_store_explicit(&s->lock, 0, memory_order_release);
 }
 
-/* The bit of an MSR that Xen can watch; NULL if it cannot. */
-static inline uint64_t *xen_msr_word(struct xen_shared *s, uint32_t msr)
+/*
+ * MSRs that Xen can watch, in groups of 0x2000.  It would take those from 0x40000000 on,
+ * too, and then die of it on SVM, whose bitmap has no place for them (BUG in 4.17).
+ */
+static inline uint32_t xen_msr_first(unsigned group)
 {
-	static const uint32_t first[] = { 0, 0x40000000, 0xc0000000 };
-
-	for (unsigned i = 0; i < 3; i++)
-		if (msr - first[i] < 0x2000)
-			return &s->msrs[i][(msr & 0x1fff) / 64];
-	return NULL;
+	return group ? 0xc0000000 : 0;
 }
 
 #endif

@@ -49,12 +49,11 @@ static void monitor_off(struct xen_hyper *h, uint32_t event, uint32_t argument)
 
 static void msrs_off(struct xen_hyper *h, struct xen_shared *s)
 {
-	static const uint32_t first[] = { 0, 0x40000000, 0xc0000000 };
-
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < XEN_MSR_GROUPS; i++)
 		for (uint32_t n = 0; n < 0x2000; n++)
 			if (s->msrs[i][n / 64] >> n % 64 & 1)
-				monitor_off(h, XEN_DOMCTL_MONITOR_EVENT_MOV_TO_MSR, first[i] + n);
+				monitor_off(h, XEN_DOMCTL_MONITOR_EVENT_MOV_TO_MSR,
+					    xen_msr_first(i) + n);
 }
 
 static void monitors_off(struct xen_hyper *h, struct xen_shared *s)

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "xen.h"
@@ -11,14 +12,37 @@
 /*
  * Xen tells nobody when a domain gives a page back or gets one, and a mapping keeps
  * showing the page that was there.  So a thread looks at the domain's count of pages
- * and steps `life` when it is another one: then the map is made anew.
+ * and steps `life` when it is another one: then the map is made anew.  So it does when
+ * a page that is mapped here has gone, which does not change the count.
  */
 
 #define PERIOD_MS 20
+#define SHARE     50	/* of the time, to ask for what is mapped */
 
 static void step_life(struct xen_vm *x)
 {
 	__atomic_fetch_add(&x->life, 1, __ATOMIC_SEQ_CST);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* What is mapped, a part in turn, and no more often than the time for that allows. */
+static bool has_vanished(struct xen_vm *x)
+{
+	uint64_t start = now_ns();
+	bool any;
+
+	if (start < x->vanish_due_ns)
+		return false;
+	any = xen_any_vanished(x, &x->vanish_turn);
+	x->vanish_due_ns = start + SHARE * (now_ns() - start);
+	return any;
 }
 
 static void *watch(void *opaque)
@@ -41,6 +65,8 @@ static void *watch(void *opaque)
 			if (pages != UINT64_MAX)
 				step_life(x);
 			pages = domain.pages;
+		} else if (has_vanished(x)) {
+			step_life(x);
 		}
 	}
 	return NULL;

@@ -42,6 +42,8 @@ static void set_caps(struct scry_vm *vm)
 	scry_cap_set(vm, SCRY_CAP_PHYS_READ, true, "by loads from Xen's mapping");
 	scry_cap_set(vm, SCRY_CAP_PAUSE, true, "only the vCPUs: the guest's TSC goes on");
 	scry_cap_set(vm, SCRY_CAP_VCPU_PAUSE, false, NO_VCPU_PAUSE);
+	scry_cap_set(vm, SCRY_CAP_INJECT, true, "only while no other is pending; a vCPU that has "
+		     "halted takes an exception when an interrupt has woken it");
 }
 
 static struct xen_vm *xen_new(struct scry_vm *vm)
@@ -64,6 +66,8 @@ static void xen_close(struct scry_vm *vm)
 	struct xen_vm *x = xen_of(vm);
 
 	xen_watch_stop(x);
+	if (x->events)
+		xen_keeper_stop(x->events);
 	xen_watchdog_stop(&x->watchdog, vm->timeout_ms);
 	xen_events_close(vm);
 	xen_areas_free(x);
@@ -121,6 +125,7 @@ static int attach(struct xen_vm *x, const char *address)
 	if (ret < 0)
 		return ret;
 	set_caps(x->vm);
+	xen_pt_caps(x);
 	ret = xen_events_open(x->vm);
 	return ret < 0 ? ret : xen_watch_start(x);
 }

@@ -54,6 +54,8 @@ struct xen_vm {
 	pthread_t watcher;		/* watch.c */
 	bool watching;
 	int watch_end;			/* eventfd: ends the watcher */
+	uint64_t vanish_due_ns;		/* the watcher's: when to look at what is mapped, */
+	unsigned vanish_turn;		/* and at which part of it */
 };
 
 static inline struct xen_vm *xen_of(struct scry_vm *vm)
@@ -83,6 +85,8 @@ struct xen_range {
 	uint64_t gfn, count;
 };
 int xen_populated(struct xen_vm *x, struct xen_range **ranges, size_t *count);
+/* By xc_get_pfn_type_batch()'s answer. */
+bool xen_frame_is_there(xen_pfn_t type);
 
 /* map.c */
 int xen_map(struct scry_vm *vm);
@@ -104,6 +108,12 @@ int xen_xsave_get(struct scry_vm *vm, unsigned vcpu, void *area, size_t size);
 int xen_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, size_t size);
 int xen_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection);
 int xen_inject_pending(struct xen_vm *x);	/* the vCPUs are about to go on */
+
+/* pt.c */
+void xen_pt_caps(struct xen_vm *x);
+
+/* vanished.c: has one of the frames whose turn it is gone, and is mapped here? */
+bool xen_any_vanished(struct xen_vm *x, unsigned *turn);
 
 /* watch.c: note when the domain ends, or its pages change. */
 int xen_watch_start(struct xen_vm *x);

@@ -19,7 +19,7 @@
 start32:
 	cli
 	cld
-	lgdt boot_gdtr
+	lgdt %cs:boot_gdtr
 	ljmp $PROBE_SEL_CODE32, $1f
 1:	mov $PROBE_SEL_DATA, %eax
 	mov %eax, %ds
