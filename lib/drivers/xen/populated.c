@@ -15,6 +15,8 @@
 #define BATCH 1024u	/* frames that Xen takes in one call */
 #define CHUNK 512u
 
+#define LAST_SPECIAL UINT64_C(0xfefff)	/* of those that Xen and the tools put below 4 GiB */
+
 struct search {
 	struct xen_vm *x;
 	uint64_t frames;	/* of the domain, from 0 on */
@@ -149,9 +151,11 @@ static int complete(struct search *s, uint64_t pages)
 
 static int search(struct search *s, uint64_t pages)
 {
-	/* The last frame is there, and those before it may not begin a chunk. */
+	/* The last frame is there, and those before it may not begin a chunk; so Xen's pages. */
 	int ret = want(s, s->frames - 1);
 
+	if (!ret && s->frames > LAST_SPECIAL)
+		ret = want(s, LAST_SPECIAL);
 	for (uint64_t stride = CHUNK; !ret && stride && s->found < pages; stride /= 8) {
 		ret = sample(s, stride);
 		if (!ret)
