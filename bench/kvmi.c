@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * scry-bench-kvmi: what the driver for KVMI adds to its socket.  The other end is a
- * process that does nothing but answer.
+ * scry-bench-kvmi: what KVMI costs beyond its socket.  The driver's end: the other is a
+ * process that does nothing but answer.  The agent's end, with the socket that a QEMU
+ * looks for a tool at: ours is a tool that does nothing but read.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench.h"
+#include "kvmi_echo.h"
+#include "kvmi_server.h"
 #include "tests/kvmi/peer.h"
 
 #define PAGES  512u			/* read in one go: 2 MiB */
 #define ROUNDS 2000u
-#define EVENT  (sizeof(struct kvmi_header) + sizeof(struct kvmi_v12_event) + \
-		sizeof(struct kvmi_v12_common) + sizeof(struct kvmi_event_cr))
-#define REPLY  (sizeof(struct kvmi_header) + sizeof(struct kvmi_vcpu) + \
-		sizeof(struct kvmi_event_reply) + sizeof(struct kvmi_reply_value))
 
 static const struct kvmi_event_cr cr3 = { .cr = 3, .old_value = 1, .new_value = 2 };
 
@@ -32,28 +29,19 @@ static void again(struct peer *p, unsigned vcpu)
 /* Wait until a tool wants events, and begin. */
 static void be_peer(const char *path)
 {
-	struct peer p = { .answered = again };
+	struct peer p = { .answered = again, .gathers = true };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	peer_start(&p, KVMI_V12, path);
 	for (;;) {
 		usleep(1000);
 		pthread_mutex_lock(&p.lock);
-		if (p.vcpu[0].crs && !p.vcpu[0].waits)
+		if (p.vcpu[0].crs && !p.vcpu[0].waits) {
+			p.gathers = false;
 			again(&p, 0);
+		}
 		pthread_mutex_unlock(&p.lock);
 	}
-}
-
-/* Echo messages of those sizes. */
-static void be_echo(int fd)
-{
-	char buf[EVENT] = { 0 };
-
-	while (send(fd, buf, EVENT, MSG_NOSIGNAL) == (ssize_t)EVENT &&
-	       recv(fd, buf, REPLY, MSG_WAITALL) == (ssize_t)REPLY)
-		;
-	_exit(0);
 }
 
 struct ends {
@@ -98,64 +86,61 @@ static double events(void *arg)
 
 static double echoes(void *arg)
 {
-	struct ends *e = arg;
-	char buf[EVENT] = { 0 };
-	double start = bench_now();
-
-	for (unsigned i = 0; i < ROUNDS; i++)
-		if (recv(e->echo, buf, EVENT, MSG_WAITALL) != (ssize_t)EVENT ||
-		    send(e->echo, buf, REPLY, MSG_NOSIGNAL) != (ssize_t)REPLY)
-			return bench_fail("the echo has ended");
-	return (bench_now() - start) * 1e9 / ROUNDS;
+	return echo_ns(((struct ends *)arg)->echo, ROUNDS);
 }
 
-static int measure(struct ends *e)
+static int measure(const struct bench *b, struct ends *e)
 {
 	const struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_CR_WRITE,
 					       .vcpus = 1, .cr = { .cr = 3 } };
-	struct bench reads = { .wanted_most = 0.2 }, rounds = { .wanted_most = 1.3 };
+	struct bench reads = *b, rounds = *b;
 
+	reads.wanted_most = 0.2;
+	rounds.wanted_most = 1.3;
 	if (bench_pairs(&reads, "kvmi.read4k.pipelined", "ns", pipelined, one_by_one, e) < 0)
-		return 1;
-	if (scry_subscribe(e->vm, &sub) < 0) {
-		bench_fail("%s", scry_errmsg());
-		return 1;
-	}
-	return bench_pairs(&rounds, "kvmi.event.roundtrip", "ns", events, echoes, e) < 0;
+		return -1;
+	if (scry_subscribe(e->vm, &sub) < 0)
+		return bench_fail("%s", scry_errmsg());
+	return bench_pairs(&rounds, "kvmi.event.roundtrip", "ns", events, echoes, e);
 }
 
-int main(void)
+static int bench_driver(const struct bench *b)
 {
 	char dir[] = "/tmp/scry-bench-XXXXXX", path[64], uri[80];
 	struct ends e = { .buf = malloc(PAGES * 4096) };
-	pid_t peer, echo;
-	int pair[2], ret;
+	pid_t peer;
+	int ret;
 
-	if (!e.buf || !mkdtemp(dir) || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
-		return 1;
+	if (!e.buf || !mkdtemp(dir))
+		return bench_fail("no memory or folder to be had");
 	snprintf(path, sizeof(path), "%s/sock", dir);
 	snprintf(uri, sizeof(uri), "kvmi:%s", path);
 	peer = fork();
 	if (!peer)
 		be_peer(path);
-	echo = fork();
-	if (!echo) {
-		close(pair[0]);
-		be_echo(pair[1]);
-	}
-	close(pair[1]);
-	e.echo = pair[0];
+	e.echo = echo_start();
 	if (scry_open(&e.vm, uri, NULL) < 0)
 		ret = bench_fail("%s", scry_errmsg());
 	else
-		ret = measure(&e);
+		ret = e.echo < 0 ? -1 : measure(b, &e);
 	scry_close(e.vm);
 	close(e.echo);
 	kill(peer, SIGKILL);
-	kill(echo, SIGKILL);
 	while (wait(NULL) > 0)
 		;
 	rmdir(dir);
 	free(e.buf);
-	return !!ret;
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	struct bench b = { .json = argc > 1 && !strcmp(argv[1], "--json") };
+	int first = b.json ? 2 : 1;
+
+	if (argc - first > 1 || (argc > first && argv[first][0] == '-')) {
+		fputs("usage: scry-bench-kvmi [--json] [SOCKET]\n", stderr);
+		return 2;
+	}
+	return (argc > first ? bench_kvmi_server(&b, argv[first]) : bench_driver(&b)) < 0;
 }

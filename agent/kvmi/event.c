@@ -134,8 +134,10 @@ static void on_int3(struct kvmi_state *state, const struct scry_event *e)
 						    .insn_len = (uint8_t)e->insn_len };
 	uint8_t opcode;
 
-	if (qemu.cpu_memory_rw_debug(state->vcpu->cpu, at + e->insn_len - 1, &opcode, 1, false) != 0 ||
-	    opcode != OPCODE_INT3)
+	/* One byte can be nothing else, and may be in the view's own frame, where this does not look. */
+	if (e->insn_len > 1 &&
+	    (qemu.cpu_memory_rw_debug(state->vcpu->cpu, at + e->insn_len - 1, &opcode, 1, false) != 0 ||
+	     opcode != OPCODE_INT3))
 		return;
 	ask(state, KVMI_EVENT_BREAKPOINT, &part, sizeof(part));
 }

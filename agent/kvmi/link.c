@@ -22,7 +22,7 @@
 #include "session.h"
 
 #define SECOND          UINT64_C(1000000000)
-#define RECONNECT_FIRST (SECOND / 20)	/* soon, then at ever longer intervals */
+#define RECONNECT_FIRST (SECOND / 500)	/* soon, then at ever longer intervals */
 #define RECONNECT_LAST  (2 * SECOND)
 #define GREETING_NS     (10 * SECOND)	/* that QEMU waits for the tool's answer */
 #define UNHOOK_NS       (60 * SECOND)	/* and for it to let go of a machine that stops */
@@ -43,7 +43,7 @@ static struct {
 	pthread_mutex_t lock;		/* of what has been read, while there is a session */
 	uint8_t in[2 * KVMI_MESSAGE_MOST];
 	size_t have;
-	bool stuck;			/* the first of it is for the service to see */
+	_Atomic bool stuck;		/* the first of it is for the service to see */
 	_Atomic unsigned direct;	/* steps when a vCPU's thread has read something */
 	unsigned direct_seen;
 	/* QEMU's threads write these. */
@@ -222,6 +222,9 @@ static int take_messages(bool service)
 		}
 		if (link_.have - at < sizeof(header) + header.size)
 			break;
+		/* Where more follows, its answer is sent with theirs. */
+		if (service)
+			kvmi_out_gather(link_.have - at > 2 * sizeof(header) + header.size);
 		link_.stuck = !service && !kvmi_session_is_to_vcpu(&header);
 		if (link_.stuck) {
 			kvmi_link_ring();
@@ -260,6 +263,7 @@ static void see_messages(bool readable)
 		status = take_messages(true);
 	if (!status && readable)
 		status = read_messages(true);
+	kvmi_out_gather(false);
 	pthread_mutex_unlock(&link_.lock);
 	if (status < 0)
 		hang_up();
@@ -273,6 +277,11 @@ void kvmi_link_read(void)
 	if (!link_.stuck && read_messages(false) < 0)
 		link_.have = 0;
 	pthread_mutex_unlock(&link_.lock);
+}
+
+int kvmi_link_fd(void)
+{
+	return link_.stuck ? -1 : link_.fd;
 }
 
 /* As long as they do, the service need not wake up each time. */

@@ -33,6 +33,9 @@ bool kvmi_link_is_up(pid_t *pid);
  */
 void kvmi_link_read(void);
 
+/* What it may sleep at until there is something to read; -1: that is the service's at the moment. */
+int kvmi_link_fd(void);
+
 /* Any thread: have the service come by. */
 void kvmi_link_ring(void);
 

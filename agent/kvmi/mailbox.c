@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "mailbox.h"
-#include "protocol/futex.h"
 
 static _Atomic unsigned under_way;
 
@@ -12,7 +14,14 @@ void kvmi_mailbox_init(struct kvmi_mailbox *box)
 	pthread_mutex_init(&box->lock, NULL);
 	box->first = NULL;
 	box->last = &box->first;
+	box->bell = -1;
 	atomic_store(&box->released, true);
+}
+
+void kvmi_mailbox_ready(struct kvmi_mailbox *box)
+{
+	if (box->bell < 0)
+		box->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 }
 
 int kvmi_mailbox_put(struct kvmi_mailbox *box, const struct kvmi_header *header,
@@ -64,13 +73,26 @@ bool kvmi_mailbox_is_empty(struct kvmi_mailbox *box)
 
 void kvmi_mailbox_wake(struct kvmi_mailbox *box)
 {
+	const uint64_t one = 1;
+
 	atomic_fetch_add(&box->word, 1);
-	scry_futex_wake(&box->word);
+	if (atomic_load(&box->sleeps) && write(box->bell, &one, sizeof(one)) < 0)
+		return;		/* it has rung very often already */
 }
 
-void kvmi_mailbox_sleep(struct kvmi_mailbox *box, uint32_t seen, int ms)
+bool kvmi_mailbox_sleep(struct kvmi_mailbox *box, uint32_t seen, int ms, int fd)
 {
-	scry_futex_wait(&box->word, seen, ms);
+	struct pollfd p[] = { { .fd = box->bell, .events = POLLIN },
+			      { .fd = fd, .events = POLLIN } };
+	uint64_t rung;
+
+	atomic_store(&box->sleeps, true);
+	if (atomic_load(&box->word) == seen)
+		poll(p, 2, ms);
+	atomic_store(&box->sleeps, false);
+	if (p[0].revents && read(box->bell, &rung, sizeof(rung)) < 0)
+		return false;
+	return p[1].revents;
 }
 
 void kvmi_mailbox_clear(struct kvmi_mailbox *box)

@@ -22,7 +22,9 @@ struct kvmi_mail {
 struct kvmi_mailbox {
 	pthread_mutex_t lock;
 	struct kvmi_mail *first, **last;
-	_Atomic uint32_t word;		/* futex: steps when there is something to look at */
+	_Atomic uint32_t word;		/* steps when there is something to look at */
+	int bell;			/* eventfd, for a vCPU that sleeps; -1 */
+	_Atomic bool sleeps;
 	_Atomic bool waits;		/* its vCPU looks here, and need not be called */
 	_Atomic bool has_work;		/* of the VMM's, to be done soon */
 	_Atomic bool released;		/* the tool is gone */
@@ -32,6 +34,9 @@ struct kvmi_mailbox {
 #define KVMI_MAILS 16384u
 
 void kvmi_mailbox_init(struct kvmi_mailbox *box);
+
+/* Before its vCPU sleeps at it for the first time. */
+void kvmi_mailbox_ready(struct kvmi_mailbox *box);
 
 /* Any thread.  -1 if there are too many.  Then wake the vCPU, or call it. */
 int kvmi_mailbox_put(struct kvmi_mailbox *box, const struct kvmi_header *header,
@@ -47,9 +52,9 @@ void kvmi_mailbox_wake(struct kvmi_mailbox *box);
 
 /*
  * The vCPU's thread: sleep until it is woken, at most ms; seen is the word from
- * before the last look.
+ * before the last look.  Or until something comes at fd, if that is not -1: true.
  */
-void kvmi_mailbox_sleep(struct kvmi_mailbox *box, uint32_t seen, int ms);
+bool kvmi_mailbox_sleep(struct kvmi_mailbox *box, uint32_t seen, int ms, int fd);
 
 /* Throw away what is there. */
 void kvmi_mailbox_clear(struct kvmi_mailbox *box);

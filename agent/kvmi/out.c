@@ -9,12 +9,16 @@
 #include "link.h"
 #include "out.h"
 
+/* So many bytes are sent in one piece at most: the tool can begin with them. */
+#define GATHERED_MOST 32768u
+
 static struct {
 	pthread_mutex_t lock;
 	int fd;
 	uint32_t seq;		/* of the last event */
 	uint8_t *bytes;		/* that could not be sent yet */
 	size_t begin, end, room;
+	bool gathers;		/* they may be sent a little later */
 } out = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };
 
 void kvmi_out_open(int fd)
@@ -23,6 +27,7 @@ void kvmi_out_open(int fd)
 	out.fd = fd;
 	out.seq = 0;
 	out.begin = out.end = 0;
+	out.gathers = false;
 	pthread_mutex_unlock(&out.lock);
 }
 
@@ -60,7 +65,15 @@ static void keep(const uint8_t *bytes, size_t size)
 	out.room = room;
 	memcpy(out.bytes + out.end, bytes, size);
 	out.end += size;
-	kvmi_link_ring();
+	if (!out.gathers)
+		kvmi_link_ring();
+}
+
+/* With the lock held. */
+static void flush(void)
+{
+	if (out.fd >= 0 && out.begin < out.end)
+		out.begin += send_now(out.bytes + out.begin, out.end - out.begin);
 }
 
 /* With the lock held. */
@@ -70,7 +83,7 @@ static void put(const uint8_t *message, size_t size)
 
 	if (out.fd < 0)
 		return;
-	if (out.begin == out.end)
+	if (out.begin == out.end && !out.gathers)
 		sent = send_now(message, size);
 	if (sent < size)
 		keep(message + sent, size - sent);
@@ -93,6 +106,8 @@ void kvmi_out_reply(const struct kvmi_header *command, int err, const void *data
 		memcpy(message + at, data, size);
 	pthread_mutex_lock(&out.lock);
 	put(message, at + size);
+	if (out.gathers && out.end - out.begin >= GATHERED_MOST)
+		flush();
 	pthread_mutex_unlock(&out.lock);
 }
 
@@ -109,6 +124,8 @@ uint32_t kvmi_out_event(uint16_t id, const void *head, size_t head_size, const v
 	header.seq = ++out.seq;
 	memcpy(message, &header, sizeof(header));
 	put(message, sizeof(header) + header.size);
+	if (out.gathers)
+		flush();	/* its vCPU waits */
 	pthread_mutex_unlock(&out.lock);
 	return header.seq;
 }
@@ -126,8 +143,18 @@ size_t kvmi_out_waiting(void)
 void kvmi_out_flush(void)
 {
 	pthread_mutex_lock(&out.lock);
-	if (out.fd >= 0 && out.begin < out.end)
-		out.begin += send_now(out.bytes + out.begin, out.end - out.begin);
+	flush();
+	pthread_mutex_unlock(&out.lock);
+}
+
+void kvmi_out_gather(bool on)
+{
+	if (out.gathers == on)
+		return;
+	pthread_mutex_lock(&out.lock);
+	out.gathers = on;
+	if (!on)
+		flush();
 	pthread_mutex_unlock(&out.lock);
 }
 

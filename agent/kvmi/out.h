@@ -23,6 +23,12 @@ void kvmi_out_reply(const struct kvmi_header *command, int err, const void *data
 uint32_t kvmi_out_event(uint16_t id, const void *head, size_t head_size, const void *part,
 			size_t part_size);
 
+/*
+ * The service: what is answered from here on can be sent with what is answered next,
+ * or is to be sent.
+ */
+void kvmi_out_gather(bool on);
+
 /* How many bytes wait; send what can be sent. */
 size_t kvmi_out_waiting(void);
 void kvmi_out_flush(void);

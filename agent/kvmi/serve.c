@@ -72,8 +72,9 @@ static void wait(struct kvmi_state *state, uint32_t seen)
 	if (spins && spin(state, seen))
 		return;
 	vcpu_step_out(state->vcpu);
-	if (!atomic_load(&state->mail.has_work))
-		kvmi_mailbox_sleep(&state->mail, seen, TICK_MS);
+	if (!atomic_load(&state->mail.has_work) &&
+	    kvmi_mailbox_sleep(&state->mail, seen, TICK_MS, kvmi_link_fd()))
+		kvmi_link_read();
 	if (atomic_load(&state->mail.has_work) || kvmi_mailbox_is_empty(&state->mail))
 		work(state);
 }
@@ -228,7 +229,7 @@ bool kvmi_have_done(struct kvmi_state *state, void (*task)(struct kvmi_state *st
 
 		if (atomic_load(&state->task)) {
 			if (!atomic_load(&state->mail.has_work))
-				kvmi_mailbox_sleep(&state->mail, seen, TICK_MS);
+				kvmi_mailbox_sleep(&state->mail, seen, TICK_MS, -1);
 			work(state);
 		}
 	}

@@ -55,6 +55,7 @@ void kvmi_session_begin(void)
 	kvmi_view_init();
 	for (unsigned i = 0; i < vcpu_count; i++) {
 		reset(&kvmi_states[i]);
+		kvmi_mailbox_ready(&kvmi_states[i].mail);
 		atomic_store(&kvmi_states[i].mail.released, false);
 	}
 }

@@ -38,6 +38,9 @@ struct test {
 #define WHOLE_CAP  0x1000u
 #define WHOLE(cap) (SCRY_CAP_##cap | WHOLE_CAP)
 
+/* Is there all of it? */
+bool whole(struct ctx *c, enum scry_cap cap);
+
 /*
  * So often; less, with SCRY_CONFORMANCE_SHARE=10 a tenth, where each event takes
  * milliseconds: in an emulator's emulator.

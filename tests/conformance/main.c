@@ -25,9 +25,8 @@ static const char *lacks(struct ctx *c, const struct test *test)
 	for (size_t i = 0; i < sizeof(test->needs) / sizeof(test->needs[0]); i++) {
 		unsigned cap = test->needs[i] & ~WHOLE_CAP;
 
-		if (!scry_cap(c->vm, cap, &reason))
-			return reason;
-		if (test->needs[i] & WHOLE_CAP && !strncmp(reason, "only ", 5))
+		if (!scry_cap(c->vm, cap, &reason) ||
+		    (test->needs[i] & WHOLE_CAP && !whole(c, (enum scry_cap)cap)))
 			return reason;
 	}
 	return NULL;

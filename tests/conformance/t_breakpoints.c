@@ -147,8 +147,9 @@ static int narrowed(struct ctx *c)
 	OK(c, scry_resume(c->vm));
 	DO(plant(c, BREAK(.address = at, .flags = SCRY_BREAKPOINT_CR3,
 			  .cr3 = c->probe.cr3[regs.cr3 == c->probe.cr3[0]])));
-	DO(plant(c, BREAK(.address = at + PAGE)));
-	DO(plant(c, BREAK(.address = at + 2 * PAGE, .flags = SCRY_BREAKPOINT_PHYSICAL)));
+	DO(plant(c, BREAK(.address = c->probe.scratch + at % PAGE)));
+	DO(plant(c, BREAK(.address = c->probe.scratch + PAGE + at % PAGE,
+			  .flags = SCRY_BREAKPOINT_PHYSICAL)));
 	DO(call(c, at, ALL_VCPUS, &h));
 	CHECK(c, h.count == 0, "%llu hits of breakpoints elsewhere", (ull)h.count);
 
@@ -277,7 +278,7 @@ static int limits(struct ctx *c)
 	struct hits h = { 0 };
 
 	for (unsigned i = 0; i < SCRY_BREAKPOINTS; i++) {
-		b.address = c->probe.patch + (uint64_t)i * 17 * PAGE + i % 16;
+		b.address = c->probe.patch + (uint64_t)i * 15 * PAGE + i % 16;
 		DO(plant(c, b));
 	}
 	REFUSED(c, scry_breakpoint_add(c->vm, &b), SCRY_E_NOMEM);

@@ -32,12 +32,13 @@ static const uint64_t mixed_counts[SCRY_EVENT_COUNT] = {
 static void mixed_list(const struct ctx *c, struct probe_op list[MIXED])
 {
 	list[0] = OP(BARRIER, .value = 1);
-	list[1] = OP(CR3, .value = c->probe.cr3[0], .toggle = c->probe.cr3[0] ^ c->probe.cr3[1]);
+	/* Each changes what is there: some hypervisors tell of nothing else. */
+	list[1] = OP(CR3, .value = c->probe.cr3[1], .toggle = c->probe.cr3[0] ^ c->probe.cr3[1]);
 	list[2] = OP(CPUID, .arg = 1);
 	list[3] = OP(WRMSR, .arg = 0xc0000082, .value = 0x1000, .step = 8);
 	list[4] = OP(INT3);
 	list[5] = OP(CHECKSUM, .value = 50, .flags = PROBE_CHECK, .expect = probe_checksum(50));
-	list[6] = OP(CR4, .value = c->probe.cr4, .toggle = 4);
+	list[6] = OP(CR4, .value = c->probe.cr4 ^ 4, .toggle = 4);
 	list[7] = OP(RDMSR, .arg = 0xc0000082);
 	list[8] = OP(INT3, .flags = PROBE_USER);
 	list[9] = OP(CPUID, .arg = 7, .flags = PROBE_USER);
@@ -114,7 +115,7 @@ static int unsubscribe_live(struct ctx *c)
 {
 	const struct probe_op list[] = {
 		OP(CPUID),
-		OP(CR3, .value = c->probe.cr3[0], .toggle = c->probe.cr3[0] ^ c->probe.cr3[1]),
+		OP(CR3, .value = c->probe.cr3[1], .toggle = c->probe.cr3[0] ^ c->probe.cr3[1]),
 		OP(CHECKSUM, .value = 20, .flags = PROBE_CHECK, .expect = probe_checksum(20)),
 	};
 	struct scry_event events[PROBE_VCPUS];

@@ -141,6 +141,17 @@ static int reads(struct ctx *c)
 	return 0;
 }
 
+/*
+ * Of so many instructions, each with that many trapped accesses: some hypervisors tell
+ * of the first alone.
+ */
+static bool all_told(struct ctx *c, uint64_t count, uint64_t instructions, uint64_t accesses)
+{
+	if (count == instructions * accesses)
+		return true;
+	return !whole(c, SCRY_CAP_EVENT_MEMORY) && accesses && count == instructions;
+}
+
 /* At every place in which an access of 8 bytes crosses from one page to the next. */
 static int crossing(struct ctx *c)
 {
@@ -157,20 +168,20 @@ static int crossing(struct ctx *c)
 		DO(trap(c, gpa, 1, traps[t][0]));
 		DO(trap(c, gpa + PAGE, 1, traps[t][1]));
 		for (unsigned before = 0; before <= 8; before++) {
-			uint64_t at = gpa + PAGE - before, wanted = pages * N;
+			uint64_t at = gpa + PAGE - before, wanted = pages;
 			struct seen s = { 0 };
 			struct probe_op op = OP(READ, .arg = at, .size = 8), result;
 
 			if (write)
 				op.code = PROBE_OP_WRITE;
 			if (before == 0)
-				wanted = traps[t][1] ? N : 0;
+				wanted = !!traps[t][1];
 			if (before == 8)
-				wanted = traps[t][0] ? N : 0;
+				wanted = !!traps[t][0];
 			DO(one(c, op, &s, &result));
-			CHECK(c, s.count == wanted && result.count == N, "%s with %u bytes before the "
-			      "border, case %u: %llu events, not %llu", write ? "write" : "read",
-			      before, t, (ull)s.count, (ull)wanted);
+			CHECK(c, all_told(c, s.count, N, wanted) && result.count == N, "%s with %u bytes "
+			      "before the border, case %u: %llu events, not %llu", write ? "write" :
+			      "read", before, t, (ull)s.count, (ull)wanted * N);
 		}
 	}
 	return 0;
@@ -186,6 +197,7 @@ static int locked(struct ctx *c)
 	for (unsigned t = 0; t < 3; t++) {
 		for (unsigned before = 0; before <= 8; before += 4) {
 			uint64_t at = gpa + PAGE - before, pages = before == 4 ? 2 : 1;
+			uint64_t wanted = pages * N * c->vcpus;
 			struct seen s = { 0 };
 
 			DO(trap(c, gpa, 2, traps[t]));
@@ -193,10 +205,12 @@ static int locked(struct ctx *c)
 			DO(run(c, OP(XADD, .arg = at, .value = 3), all, &s));
 			OK(c, scry_read_phys(c->vm, at, &value, 8));
 			CHECK(c, value == 3 * N * c->vcpus, "the sum is %llu", (ull)value);
-			CHECK(c, s.count == pages * N * c->vcpus && s.reads == s.count &&
-			      s.writes == s.count, "trap %u, %u bytes before the border: %llu events, "
+			/* One that both reads and writes may be told of as two, or as the first alone. */
+			CHECK(c, (s.count == wanted && s.reads == wanted && s.writes == wanted) ||
+			      (!whole(c, SCRY_CAP_EVENT_MEMORY) && s.count >= N * c->vcpus &&
+			       s.count <= 2 * wanted), "trap %u, %u bytes before the border: %llu events, "
 			      "%llu reads, %llu writes, not %llu", traps[t], before, (ull)s.count,
-			      (ull)s.reads, (ull)s.writes, (ull)(pages * N * c->vcpus));
+			      (ull)s.reads, (ull)s.writes, (ull)wanted);
 		}
 	}
 	return 0;
@@ -273,7 +287,7 @@ static int fetch_crossing(struct ctx *c)
 		DO(trap(c, gpa, 1, i != 1 ? SCRY_EXEC : 0));
 		DO(trap(c, gpa + PAGE, 1, i != 0 ? SCRY_EXEC : 0));
 		DO(one(c, OP(EXEC, .arg = at, .flags = PROBE_CHECK, .expect = 1), &s, &result));
-		CHECK(c, s.count == wanted * N && result.count == N && !result.mismatches,
+		CHECK(c, all_told(c, s.count, N, wanted) && result.count == N && !result.mismatches,
 		      "case %u: %llu events, not %llu", i, (ull)s.count, (ull)wanted * N);
 	}
 	return 0;
@@ -390,11 +404,11 @@ const struct test tests_memory_events[] = {
 	{ "mem-writes", writes, NEEDS },
 	{ "mem-reads", reads, NEEDS },
 	{ "mem-filter", others, NEEDS },
-	{ "mem-crossing", crossing, { WHOLE(EVENT_MEMORY) } },
-	{ "mem-locked", locked, { WHOLE(EVENT_MEMORY) } },
+	{ "mem-crossing", crossing, NEEDS },
+	{ "mem-locked", locked, NEEDS },
 	{ "mem-fetches", fetches, NEEDS },
 	{ "mem-fetch-range", fetch_range, NEEDS },
-	{ "mem-fetch-crossing", fetch_crossing, { WHOLE(EVENT_MEMORY) } },
+	{ "mem-fetch-crossing", fetch_crossing, NEEDS },
 	{ "mem-skip-deny", skipped_and_denied, NEEDS },
 	{ "mem-registers", registers, NEEDS },
 	{ "mem-walker", walker, NEEDS },

@@ -180,7 +180,9 @@ static int filter(struct ctx *c, struct scry_subscription sub, unsigned expect)
 {
 	const struct probe_op list[] = {
 		OP(RDMSR, .arg = MSR_STAR), OP(RDMSR, .arg = MSR_LSTAR), OP(RDMSR, .arg = 0x277),
-		OP(WRMSR, .arg = MSR_STAR, .value = 1), OP(WRMSR, .arg = MSR_FMASK, .step = 1),
+		/* Another value each time: some hypervisors do not tell of the same. */
+		OP(WRMSR, .arg = MSR_STAR, .value = 1, .step = 1),
+		OP(WRMSR, .arg = MSR_FMASK, .value = 1, .step = 1),
 	};
 	struct pump p = { .c = c };
 

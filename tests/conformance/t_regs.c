@@ -369,7 +369,7 @@ const struct test tests_regs[] = {
 	{ "regs-table-limits", table_limits, RW },
 	{ "regs-segments-read", segments_read, { SCRY_CAP_REGS_READ } },
 	{ "regs-segments-write", segments_write, RW },
-	{ "regs-refused", refused, RW },
+	{ "regs-refused", refused, { SCRY_CAP_REGS_READ, WHOLE(REGS_WRITE), SCRY_CAP_PAUSE } },
 	{ "regs-running", running, RW },
 	{ 0 }
 };

@@ -105,7 +105,8 @@ static int bad_vcpu(struct ctx *c)
 		REFUSED(c, scry_regs_get(c->vm, bad[i], &regs), SCRY_E_INVAL);
 		REFUSED(c, scry_regs_set(c->vm, bad[i], &regs, SCRY_REGS_GPR), SCRY_E_INVAL);
 		REFUSED(c, scry_msr_get(c->vm, bad[i], 0x10, &value), SCRY_E_INVAL);
-		REFUSED(c, scry_msr_set(c->vm, bad[i], 0x10, 0), SCRY_E_INVAL);
+		if (scry_cap(c->vm, SCRY_CAP_MSR_WRITE, NULL))
+			REFUSED(c, scry_msr_set(c->vm, bad[i], 0x10, 0), SCRY_E_INVAL);
 		REFUSED(c, scry_xsave_get(c->vm, bad[i], area, sizeof(area)), SCRY_E_INVAL);
 		REFUSED(c, scry_vcpu_pause(c->vm, bad[i]), SCRY_E_INVAL);
 		REFUSED(c, scry_vcpu_resume(c->vm, bad[i]), SCRY_E_INVAL);

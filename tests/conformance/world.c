@@ -24,6 +24,13 @@ int skip(struct ctx *c, const char *what)
 	return 1;
 }
 
+bool whole(struct ctx *c, enum scry_cap cap)
+{
+	const char *note = "";
+
+	return scry_cap(c->vm, cap, &note) && strncmp(note, "only ", 5);
+}
+
 int wait_ms(void)
 {
 	const char *seconds = getenv("SCRY_TEST_PATIENCE");

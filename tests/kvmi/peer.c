@@ -10,6 +10,27 @@
 #include "peer.h"
 #include "peer_commands.h"
 
+static void write_out(struct peer *p, const void *bytes, size_t size)
+{
+	if (p->fd >= 0 && size && send(p->fd, bytes, size, MSG_NOSIGNAL) < 0)
+		shutdown(p->fd, SHUT_RDWR);
+}
+
+static void flush(struct peer *p)
+{
+	write_out(p, p->out, p->out_size);
+	p->out_size = 0;
+}
+
+/* To be sent with what is answered next. */
+static void gather(struct peer *p, const void *bytes, size_t size)
+{
+	if (p->out_size + size > PEER_OUT)
+		flush(p);
+	memcpy(p->out + p->out_size, bytes, size);
+	p->out_size += size;
+}
+
 void peer_send(struct peer *p, uint16_t id, uint32_t seq, const void *payload, size_t size)
 {
 	struct {
@@ -26,8 +47,10 @@ void peer_send(struct peer *p, uint16_t id, uint32_t seq, const void *payload, s
 	if (p->spoil)
 		p->spoil(p, &m.header, m.payload);
 	size = sizeof(m.header) + m.header.size;
-	if (p->fd >= 0 && send(p->fd, &m, size, MSG_NOSIGNAL) < 0)
-		shutdown(p->fd, SHUT_RDWR);
+	if (p->gathers && size <= KVMI_MESSAGE_MOST)
+		gather(p, &m, size);
+	else
+		write_out(p, &m, size);
 }
 
 void peer_raise_locked(struct peer *p, unsigned vcpu, enum kvmi_event event, const void *part,
@@ -62,6 +85,13 @@ void peer_raise(struct peer *p, unsigned vcpu, enum kvmi_event event, const void
 {
 	pthread_mutex_lock(&p->lock);
 	peer_raise_locked(p, vcpu, event, part, size);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void peer_hang_up(struct peer *p)
+{
+	pthread_mutex_lock(&p->lock);
+	shutdown(p->fd, SHUT_RDWR);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -198,6 +228,9 @@ static void serve(struct peer *p)
 			take(p, &header, buf + at + sizeof(header));
 			at += sizeof(header) + header.size;
 		}
+		pthread_mutex_lock(&p->lock);
+		flush(p);
+		pthread_mutex_unlock(&p->lock);
 		memmove(buf, buf + at, have - at);
 		have -= at;
 	}
@@ -252,6 +285,7 @@ void peer_start(struct peer *p, enum kvmi_generation generation, const char *pat
 	p->path = path;
 	p->fd = -1;
 	p->memory = calloc(1, PEER_MEMORY);
+	p->out = malloc(PEER_OUT);
 	memset(p->access, 7, sizeof(p->access));
 	for (unsigned i = 0; i < PEER_VCPUS; i++)
 		p->vcpu[i].gprs = (struct kvmi_gprs){ .rip = 0x1000 + i, .rax = i, .rflags = 2 };
@@ -269,5 +303,6 @@ void peer_stop(struct peer *p)
 		close(p->fd);
 	pthread_cond_destroy(&p->change);
 	pthread_mutex_destroy(&p->lock);
+	free(p->out);
 	free(p->memory);
 }

@@ -36,6 +36,12 @@ struct peer_vcpu {
 	uint16_t view;
 };
 
+struct peer_remap {
+	uint64_t view, gfn, target;
+};
+
+#define PEER_OUT 32768u
+
 struct peer {
 	enum kvmi_generation generation;
 	const char *path;
@@ -47,10 +53,15 @@ struct peer {
 	uint32_t seq;
 	struct peer_vcpu vcpu[PEER_VCPUS];
 	uint8_t access[PEER_MEMORY / KVMI_PAGE];	/* allowed */
+	bool later;			/* v7: as its later kernels */
+	struct peer_remap remap[KVMI_V7_VIEWS];	/* the last in each view */
 	unsigned commands;		/* that came */
 	atomic_bool mute;		/* vCPUs that do not run: they answer nothing */
 	_Atomic uint64_t denied;	/* commands that CHECK_COMMAND denies, a bit each */
 	_Atomic unsigned denials;	/* CHECK_COMMANDs that are denied, whichever they are */
+	bool gathers;			/* answers of commands that came together go together */
+	uint8_t *out;			/* PEER_OUT bytes of them */
+	size_t out_size;
 	uint8_t cookie[20];		/* that the tool answered with */
 	/* Changes a message before it goes out; its length may change, too.  Optional. */
 	void (*spoil)(struct peer *p, struct kvmi_header *header, uint8_t *payload);
@@ -72,6 +83,7 @@ void peer_raise_locked(struct peer *p, unsigned vcpu, enum kvmi_event event, con
 bool peer_await(struct peer *p, unsigned vcpu, unsigned replies);
 /* Does the vCPU come to run within that time? */
 bool peer_runs(struct peer *p, unsigned vcpu, unsigned ms);
+void peer_hang_up(struct peer *p);
 void peer_unhook(struct peer *p);	/* the event UNHOOK */
 void peer_send(struct peer *p, uint16_t id, uint32_t seq, const void *payload, size_t size);
 

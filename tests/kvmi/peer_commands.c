@@ -190,6 +190,28 @@ static void inject(const struct request *r, const uint8_t *a)
 	reply(r, 0, NULL, 0);
 }
 
+/* v7: as the first kernels of it, or the later. */
+static void change_gfn(const struct request *r, const uint8_t *arguments)
+{
+	struct kvmi_v7_change_gfn_in_view later;
+	struct kvmi_v7_change_gfn first;
+	struct peer_remap now;
+	int err;
+
+	memcpy(&first, arguments, sizeof(first));
+	memcpy(&later, arguments, sizeof(later));
+	now = r->p->later ? (struct peer_remap){ later.view, later.old_gfn, later.new_gfn } :
+			    (struct peer_remap){ r->v->view, first.old_gfn, first.new_gfn };
+	if (now.target == KVMI_UNMAPPED)
+		err = KVMI_EPERM;
+	else
+		err = is_memory(now.gfn << 12, 1) && is_memory(now.target << 12, 1) &&
+		      now.gfn < PEER_MEMORY && now.target < PEER_MEMORY ? 0 : KVMI_EINVAL;
+	if (!err)
+		r->p->remap[now.view % KVMI_V7_VIEWS] = now;
+	reply(r, err, NULL, 0);
+}
+
 static void to_vcpu(const struct request *r, enum kvmi_command command)
 {
 	static const uint8_t xsave[KVMI_XSAVE] = { 0x7f, 3 };
@@ -206,6 +228,7 @@ static void to_vcpu(const struct request *r, enum kvmi_command command)
 	case KVMI_GET_XCR:		reply(r, 0, &xcr0, sizeof(xcr0)); return;
 	case KVMI_GET_XSAVE:		reply(r, 0, xsave, sizeof(xsave)); return;
 	case KVMI_GET_CPUID:		reply(r, 0, &cpuid, sizeof(cpuid)); return;
+	case KVMI_CHANGE_GFN:		change_gfn(r, a); return;
 	case KVMI_CONTROL_MSR:
 		r->v->msrs += a[0] ? 1u : -1u;
 		break;

@@ -52,15 +52,14 @@ int kvmi_break_hit_locked(struct kvmi_vm *k, const struct kvmi_occurrence *o)
 	return hit ? hit : -1;
 }
 
-/* The view whose frame is opened, and shut. */
-static void set_frame(struct kvmi_vm *k, unsigned vcpu, bool open)
+/* Open the frame that is stepped in, or shut it. */
+static void set_frame(struct kvmi_vm *k, bool open)
 {
-	unsigned view = k->generation == KVMI_V7 ? k->vcpu[vcpu].view : 0;
 	const struct kvmi_page_access_entry entry = {
 		.gpa = k->step_gfn << 12,
-		.access = kvmi_allowed_locked(k, view, k->step_gfn) | (open ? KVMI_EXEC : 0),
+		.access = kvmi_allowed_locked(k, k->step_view, k->step_gfn) | (open ? KVMI_EXEC : 0),
 	};
-	const struct kvmi_call call = kvmi_access_call(k->generation, view, &entry, 1);
+	const struct kvmi_call call = kvmi_access_call(k->generation, k->step_view, &entry, 1);
 
 	kvmi_post_locked(k, &call, -1);
 }
@@ -78,8 +77,9 @@ static void begin_step(struct kvmi_vm *k, unsigned vcpu)
 	k->stepping = (int)vcpu;
 	k->step_gfn = v->at.part.pf.gpa >> 12;
 	k->step_rip = v->at.arch.gprs.rip;
+	k->step_view = v->back ? v->other_view : v->view;
 	kvmi_hold_others_locked(k, vcpu);
-	set_frame(k, vcpu, true);
+	set_frame(k, true);
 	if (!v->armed.step)
 		kvmi_post_locked(k, &step, -1);
 	kvmi_answer_locked(k, vcpu, KVMI_RETRY, 0);
@@ -102,7 +102,7 @@ void kvmi_step_over_locked(struct kvmi_vm *k, unsigned vcpu)
 
 static void end_step(struct kvmi_vm *k, unsigned vcpu)
 {
-	set_frame(k, vcpu, false);
+	set_frame(k, false);
 	k->stepping = -1;
 	kvmi_release_others_locked(k, vcpu);
 }

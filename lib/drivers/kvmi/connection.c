@@ -26,6 +26,8 @@ int kvmi_end(struct kvmi_vm *k, int why, const char *sentence)
 		snprintf(k->why, sizeof(k->why), "%s", sentence);
 		/* No map is of this life. */
 		atomic_store(&k->life, 2);
+		/* First, so that QEMU does not come again to us. */
+		kvmi_unlisten(k);
 		shutdown(k->socket, SHUT_RDWR);
 		pthread_cond_broadcast(&k->turn);
 	}

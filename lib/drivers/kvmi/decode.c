@@ -4,30 +4,28 @@
 #include <Zydis/Zydis.h>
 
 #include "../../paging/as.h"
+#include "gprs.h"
 #include "kvmi.h"
 
 /*
- * What KVMI does not tell of an event, and the instruction does: its length, and how
- * many bytes it reads or writes.
+ * What KVMI does not tell of an event: the instruction says how long it is, and how many
+ * bytes it reads or writes; the page tables say whether it was the page walker.
  */
 
 #define EFER_LMA (UINT64_C(1) << 10)
 #define LONGEST  15
 
 /* The instruction's bytes, as far as they are mapped; how many. */
-static size_t fetch(struct kvmi_vm *k, const struct kvmi_arch *a, struct scry_as **as,
-		    uint8_t *bytes)
+static size_t fetch(const struct kvmi_arch *a, struct scry_as *as, uint8_t *bytes)
 {
 	bool is_long = a->sregs.efer & EFER_LMA && a->sregs.cs.l;
-	const struct kvmi_sregs *s = &a->sregs;
 	uint64_t at = is_long ? a->gprs.rip : (uint32_t)(a->sregs.cs.base + a->gprs.rip);
 	size_t first = KVMI_PAGE - at % KVMI_PAGE;
 
 	first = first < LONGEST ? first : LONGEST;
-	if (scry_as_follow(k->vm, s->cr0, s->cr3, s->cr4, s->efer, as) < 0 ||
-	    scry_read_virt(*as, at, bytes, first) < 0)
+	if (scry_read_virt(as, at, bytes, first) < 0)
 		return 0;
-	if (first < LONGEST && !scry_read_virt(*as, at + first, bytes + first, LONGEST - first))
+	if (first < LONGEST && !scry_read_virt(as, at + first, bytes + first, LONGEST - first))
 		return LONGEST;
 	return first;
 }
@@ -47,8 +45,57 @@ static bool decode(const struct kvmi_arch *a, const uint8_t *bytes, size_t len,
 	       ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, len, insn, operands));
 }
 
-/* Bytes of the access, if it begins in this page; 0 if that is not sure. */
-static uint32_t access_size(const struct scry_event *e, const ZydisDecodedInstruction *insn,
+static uint64_t register_value(const struct scry_event *e, const ZydisDecodedInstruction *insn,
+			       ZydisRegister reg)
+{
+	switch (ZydisRegisterGetClass(reg)) {
+	case ZYDIS_REGCLASS_GPR16:
+	case ZYDIS_REGCLASS_GPR32:
+	case ZYDIS_REGCLASS_GPR64:
+		return e->gpr[ZydisRegisterGetId(reg)];
+	case ZYDIS_REGCLASS_IP:
+		return e->rip + insn->length;
+	default:
+		return 0;
+	}
+}
+
+/* The linear address of a memory operand; what the instruction itself adds to RSP is not in it. */
+static uint64_t address_of(const struct kvmi_occurrence *o, const struct scry_event *e,
+			   const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *operand)
+{
+	uint64_t at = (uint64_t)operand->mem.disp.value +
+		      register_value(e, insn, operand->mem.base) +
+		      register_value(e, insn, operand->mem.index) * operand->mem.scale;
+	bool is_long = insn->machine_mode == ZYDIS_MACHINE_MODE_LONG_64;
+	ZyanI8 segment = ZydisRegisterGetId(operand->mem.segment);
+	struct scry_regs regs;
+
+	if (insn->address_width < 64)
+		at &= (UINT64_C(1) << insn->address_width) - 1;
+	kvmi_sregs_out(&o->arch.sregs, &regs);
+	if (segment >= 0 && segment < 6 && (!is_long || segment >= 4))
+		at += regs.seg[segment].base;
+	return is_long ? at : (uint32_t)at;
+}
+
+/* Bytes of the operand from the accessed address on; 0 if that is not sure. */
+static uint32_t operand_size(const struct kvmi_occurrence *o, const struct scry_event *e,
+			     const ZydisDecodedInstruction *insn,
+			     const ZydisDecodedOperand *operand)
+{
+	uint64_t offset = e->memory.gva - address_of(o, e, insn, operand);
+	uint32_t size = operand->size / 8;
+
+	if (offset < size)
+		return size - (uint32_t)offset;
+	/* Pushed, say; at the begin of a page it may be the rest of one that began before. */
+	return size > 1 && e->memory.gpa % KVMI_PAGE == 0 ? 0 : size;
+}
+
+/* Bytes of the access, as far as they lie in its page; 0 if that is not sure. */
+static uint32_t access_size(const struct kvmi_occurrence *o, const struct scry_event *e,
+			    const ZydisDecodedInstruction *insn,
 			    const ZydisDecodedOperand *operands)
 {
 	uint64_t left = KVMI_PAGE - e->memory.gpa % KVMI_PAGE;
@@ -60,28 +107,45 @@ static uint32_t access_size(const struct scry_event *e, const ZydisDecodedInstru
 		size = e->memory.gva == e->rip ? insn->length : 0;
 	for (int i = 0; !(e->memory.access & SCRY_EXEC) && i < insn->operand_count; i++)
 		if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY && operands[i].actions & action)
-			size = operands[i].size / 8;
-	/* It may be the rest of one that began in the page before. */
-	if (size > 1 && left == KVMI_PAGE && !(e->memory.access & SCRY_EXEC))
-		return 0;
+			size = operand_size(o, e, insn, &operands[i]);
 	return size < left ? size : (uint32_t)left;
+}
+
+/* Is what is accessed not where gva leads to, but an entry of a table on the way? */
+static bool is_walk(struct scry_as *as, const struct scry_event *e)
+{
+	struct scry_walk w;
+
+	if (e->memory.gva == KVMI_UNMAPPED || scry_walk(as, e->memory.gva, &w) < 0 ||
+	    (w.fault == SCRY_WALK_OK && (w.gpa ^ e->memory.gpa) < KVMI_PAGE))
+		return false;
+	for (int i = 0; i < w.levels; i++)
+		if (e->memory.gpa - w.step[i].gpa < 8)
+			return true;
+	return false;
 }
 
 void kvmi_decode(struct kvmi_vm *k, const struct kvmi_occurrence *o, struct scry_as **as,
 		 struct scry_event *e)
 {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	const struct kvmi_sregs *s = &o->arch.sregs;
 	ZydisDecodedInstruction insn;
 	uint8_t bytes[LONGEST];
 	size_t len;
 
 	/* A step's event is of no instruction; others' lengths are known. */
-	if (e->insn_len || e->kind == SCRY_EVENT_STEP)
+	if (e->insn_len || e->kind == SCRY_EVENT_STEP ||
+	    scry_as_follow(k->vm, s->cr0, s->cr3, s->cr4, s->efer, as) < 0)
 		return;
-	len = fetch(k, &o->arch, as, bytes);
+	if (e->kind == SCRY_EVENT_MEMORY && is_walk(*as, e)) {
+		e->memory.walk = 1;
+		e->memory.size = scry_as_mode(*as) == SCRY_PAGING_32BIT ? 4 : 8;
+	}
+	len = fetch(&o->arch, *as, bytes);
 	if (!len || !decode(&o->arch, bytes, len, &insn, operands))
 		return;
 	e->insn_len = insn.length;
-	if (e->kind == SCRY_EVENT_MEMORY)
-		e->memory.size = access_size(e, &insn, operands);
+	if (e->kind == SCRY_EVENT_MEMORY && !e->memory.walk)
+		e->memory.size = access_size(o, e, &insn, operands);
 }

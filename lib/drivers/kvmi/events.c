@@ -161,7 +161,7 @@ static int give(struct kvmi_vm *k, unsigned vcpu, struct scry_event *event)
 		return kvmi_ended(k);
 	v->queued = false;
 	if (event->kind == SCRY_EVENT_MEMORY && !kvmi_wanted_locked(k, event)) {
-		kvmi_pass_locked(k, vcpu);
+		kvmi_tell_locked(k, vcpu, true);
 		return 0;
 	}
 	event->sequence = ++v->sequence;

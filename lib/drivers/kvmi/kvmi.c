@@ -90,7 +90,7 @@ static struct kvmi_vm *kvmi_new(struct scry_vm *vm)
 	if (!k)
 		return NULL;
 	k->vm = vm;
-	k->socket = k->wake = k->epoll = -1;
+	k->socket = k->listener = k->wake = k->epoll = -1;
 	k->stepping = -1;
 	k->life = 1;
 	k->view[0].exists = true;
@@ -105,6 +105,7 @@ static void kvmi_free(struct kvmi_vm *k)
 {
 	const int fds[] = { k->socket, k->wake, k->epoll };
 
+	kvmi_unlisten(k);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);

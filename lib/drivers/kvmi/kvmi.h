@@ -10,6 +10,7 @@
  * give, the keeper does (keeper.c).
  */
 #include <sys/types.h>
+#include <sys/un.h>
 
 #include "../../driver.h"
 #include "wire.h"
@@ -60,8 +61,8 @@ struct kvmi_vcpu_state {
 	uint64_t steps;			/* counted for subscriptions of every n-th */
 	unsigned view;			/* that we put it into */
 	bool over_due;			/* waits in a fetch that is to be stepped over */
-	bool back;			/* steps in another view than back_view, its own */
-	unsigned back_view;
+	bool back;			/* steps in other_view, not in back_view, its own */
+	unsigned back_view, other_view;
 };
 
 #define KVMI_SUBS 64
@@ -71,9 +72,18 @@ struct kvmi_sub {
 	struct scry_subscription sub;
 };
 
+struct kvmi_remap {
+	uint64_t gfn, target;
+};
+
+/* How this kernel takes them (remap.c). */
+enum kvmi_remaps { KVMI_REMAPS_UNKNOWN, KVMI_REMAPS_FIRST, KVMI_REMAPS_LATER };
+
 struct kvmi_view {
 	bool exists;
 	uint8_t *trap;			/* of each frame what is trapped: SCRY_READ, ...; or NULL */
+	struct kvmi_remap *remap;
+	size_t remap_count, remap_room;
 };
 
 struct kvmi_break {
@@ -86,6 +96,8 @@ struct kvmi_vm {
 	struct scry_vm *vm;
 	enum kvmi_generation generation;
 	int socket;
+	int listener;			/* kept, for others to see that the place is taken */
+	struct sockaddr_un address;
 	int wake;			/* eventfd: readable when an event is queued */
 	int epoll;			/* for scry_event_fd(), or -1 */
 	struct kvmi_handshake handshake;
@@ -107,10 +119,12 @@ struct kvmi_vm {
 	struct kvmi_sub subs[KVMI_SUBS];
 	uint64_t frames;		/* that there may be */
 	struct kvmi_view view[KVMI_V7_VIEWS];
+	enum kvmi_remaps remaps;
 	struct kvmi_break *breaks;
 	size_t break_count;
 	int stepping;			/* vCPU that steps over a trapped instruction, or -1 */
 	uint64_t step_gfn, step_rip;
+	unsigned step_view;
 	struct kvmi_vcpu_state *vcpu;	/* SCRY_MAX_VCPUS of them */
 	pthread_t keeper;
 	bool has_keeper, stop_keeper;
@@ -132,6 +146,8 @@ static inline struct kvmi_vm *kvmi_of(struct scry_vm *vm)
 
 /* socket.c: a connection from QEMU, with the handshake behind it. */
 int kvmi_listen(struct kvmi_vm *k, const char *address);
+/* The place is free for the next tool. */
+void kvmi_unlisten(struct kvmi_vm *k);
 
 /* connection.c; those called _locked want k->lock held. */
 int kvmi_end(struct kvmi_vm *k, int why, const char *sentence);	/* for good; `why` */
@@ -223,14 +239,22 @@ int kvmi_view_create(struct scry_vm *vm, unsigned like);
 int kvmi_view_destroy(struct scry_vm *vm, unsigned view);
 int kvmi_view_protect(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t count,
 		      uint32_t access);
-int kvmi_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target);
 int kvmi_view_switch(struct scry_vm *vm, unsigned vcpu, unsigned view);
 int kvmi_frame_create(struct scry_vm *vm, uint64_t *gfn);
 int kvmi_frame_destroy(struct scry_vm *vm, uint64_t gfn);
 void kvmi_views_drop(struct kvmi_vm *k);
-/* What a frame's accesses may do without an event, as the kernel takes it. */
+int kvmi_check_view_locked(struct kvmi_vm *k, unsigned view);	/* is there one of that number? */
+/* What of a frame's accesses the caller has trapped: SCRY_READ, ... */
+uint8_t kvmi_traps_locked(struct kvmi_vm *k, unsigned view, uint64_t gfn);
+/* What they may do without an event, as the kernel takes it. */
 uint8_t kvmi_allowed_locked(struct kvmi_vm *k, unsigned view, uint64_t gfn);
 int kvmi_resend_locked(struct kvmi_vm *k, uint64_t gfn);	/* tell the kernel, in all views */
+
+/* remap.c; those called _locked want vCPU 0 stopped, if kvmi_remaps_hold() has done so: 1, or 0. */
+int kvmi_remaps_hold(struct scry_vm *vm);
+int kvmi_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target);
+int kvmi_remaps_copy_locked(struct kvmi_vm *k, unsigned from, unsigned to);
+int kvmi_remaps_undo_locked(struct kvmi_vm *k, unsigned view);
 
 /* breakpoints.c */
 int kvmi_breakpoint_add(struct scry_vm *vm, const struct scry_breakpoint *breakpoint);

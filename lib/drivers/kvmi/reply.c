@@ -81,6 +81,12 @@ static int plan_inject(const struct kvmi_occurrence *o, const struct scry_event 
 	return 0;
 }
 
+/* Is the instruction to be executed in another view, in which it may be another? */
+static bool steps_elsewhere(const struct kvmi_occurrence *o, const struct scry_reply *reply)
+{
+	return reply->flags == SCRY_REPLY_STEP && can_retry(o);
+}
+
 static int make_plan(const struct kvmi_occurrence *o, const struct scry_event *e,
 		     const struct scry_reply *reply, struct plan *p)
 {
@@ -97,7 +103,7 @@ static int make_plan(const struct kvmi_occurrence *o, const struct scry_event *e
 		return plan_skip(o, e, p);
 	p->step_over = e->kind == SCRY_EVENT_BREAKPOINT;
 	/* In another view the access may be allowed, and what it finds another. */
-	if (reply->flags && o->event == KVMI_EVENT_PF)
+	if (reply->flags && (o->event == KVMI_EVENT_PF || steps_elsewhere(o, reply)))
 		p->action = KVMI_RETRY;
 	return 0;
 }
@@ -111,7 +117,7 @@ static int change_view(struct kvmi_vm *k, unsigned vcpu, const struct scry_reply
 
 	if (reply->view >= KVMI_V7_VIEWS || !k->view[reply->view].exists)
 		return scry_fail(SCRY_E_NOTFOUND, "there is no view %u", reply->view);
-	if (reply->flags == SCRY_REPLY_STEP && (v->at.event != KVMI_EVENT_PF || !k->has_step))
+	if (reply->flags == SCRY_REPLY_STEP && (!can_retry(&v->at) || !k->has_step))
 		return cannot(&v->event, "step in another view in the reply to");
 	ret = kvmi_call_locked(k, &call);
 	if (!ret && reply->flags == SCRY_REPLY_STEP) {
@@ -119,6 +125,9 @@ static int change_view(struct kvmi_vm *k, unsigned vcpu, const struct scry_reply
 		ret = kvmi_call_locked(k, &call);
 		v->back = !ret;
 		v->back_view = was;
+		v->other_view = reply->view;
+	} else if (!ret) {
+		v->view = reply->view;
 	}
 	return ret;
 }
@@ -136,10 +145,10 @@ static int carry_out(struct kvmi_vm *k, unsigned vcpu, const struct scry_reply *
 		ret = change_view(k, vcpu, reply);
 	if (ret < 0)
 		return ret;
-	if (p->step_over && !reply->flags)
+	if (p->step_over)
 		kvmi_step_over_locked(k, vcpu);
 	else
-		kvmi_answer_locked(k, vcpu, p->step_over ? KVMI_RETRY : p->action, p->value);
+		kvmi_answer_locked(k, vcpu, p->action, p->value);
 	return k->ended ? kvmi_ended(k) : 0;
 }
 

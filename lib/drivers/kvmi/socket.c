@@ -85,13 +85,15 @@ static int remove_left_over(const struct kvmi_address *address)
 		return 0;
 	if (!S_ISSOCK(st.st_mode))
 		return scry_fail(SCRY_E_INVAL, "%s is there already, and is no socket", path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	live = fd >= 0 && !connect(fd, (const struct sockaddr *)&address->socket,
-				   sizeof(address->socket));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* EAGAIN: many others wait to be let in. */
+	live = fd >= 0 && (!connect(fd, (const struct sockaddr *)&address->socket,
+				    sizeof(address->socket)) || errno == EAGAIN);
 	if (fd >= 0)
 		close(fd);
 	if (live)
-		return scry_fail(SCRY_E_BUSY, "another tool listens at %s already", path);
+		return scry_fail(SCRY_E_BUSY, "another tool has %s, or the VM that came to it: end that "
+				 "one first", path);
 	unlink(path);
 	return 0;
 }
@@ -177,20 +179,28 @@ static void take_name(struct kvmi_vm *k)
 int kvmi_listen(struct kvmi_vm *k, const char *text)
 {
 	struct kvmi_address address;
-	int ret = kvmi_address_parse(text, &address), listener;
+	int ret = kvmi_address_parse(text, &address);
 
 	if (ret < 0)
 		return ret;
-	listener = start_listening(&address);
-	if (listener < 0)
-		return listener;
-	ret = take_qemu(k, listener, &address);
-	/* One VM a handle: what comes later is for the next who listens. */
-	unlink(address.socket.sun_path);
-	close(listener);
+	ret = start_listening(&address);
+	if (ret < 0)
+		return ret;
+	k->listener = ret;
+	k->address = address.socket;
+	ret = take_qemu(k, k->listener, &address);
 	if (ret < 0)
 		return ret;
 	k->vm->pid = scry_peer_pid(k->socket);
 	take_name(k);
 	return 0;
+}
+
+void kvmi_unlisten(struct kvmi_vm *k)
+{
+	if (k->listener < 0)
+		return;
+	unlink(k->address.sun_path);
+	close(k->listener);
+	k->listener = -1;
 }

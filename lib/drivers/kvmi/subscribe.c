@@ -281,6 +281,10 @@ bool kvmi_wanted_locked(struct kvmi_vm *k, const struct scry_event *event)
 {
 	uint64_t steps = k->vcpu[event->vcpu].steps;
 
+	/* What only a breakpoint traps is no event. */
+	if (event->kind == SCRY_EVENT_MEMORY &&
+	    !(kvmi_traps_locked(k, event->view, event->memory.gpa >> 12) & event->memory.access))
+		return false;
 	for (int i = 0; i < KVMI_SUBS; i++) {
 		const struct scry_subscription *s = &k->subs[i].sub;
 

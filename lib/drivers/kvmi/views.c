@@ -10,12 +10,16 @@
  * a frame, for it is to be known when breakpoints come and go, or views are copied.
  */
 
+uint8_t kvmi_traps_locked(struct kvmi_vm *k, unsigned view, uint64_t gfn)
+{
+	return k->view[view].trap && gfn < k->frames ? k->view[view].trap[gfn] : 0;
+}
+
 uint8_t kvmi_allowed_locked(struct kvmi_vm *k, unsigned view, uint64_t gfn)
 {
 	uint8_t allowed = KVMI_READ | KVMI_WRITE | KVMI_EXEC;
 
-	if (k->view[view].trap && gfn < k->frames)
-		allowed &= (uint8_t)~k->view[view].trap[gfn];
+	allowed &= (uint8_t)~kvmi_traps_locked(k, view, gfn);
 	if (kvmi_break_in_locked(k, gfn))
 		allowed &= (uint8_t)~KVMI_EXEC;
 	return allowed;
@@ -105,7 +109,7 @@ int kvmi_resend_locked(struct kvmi_vm *k, uint64_t gfn)
 	return ret;
 }
 
-static int check_view(struct kvmi_vm *k, unsigned view)
+int kvmi_check_view_locked(struct kvmi_vm *k, unsigned view)
 {
 	if (view < KVMI_V7_VIEWS && k->view[view].exists)
 		return 0;
@@ -116,7 +120,7 @@ static int protect_locked(struct kvmi_vm *k, unsigned view, uint64_t gfn, uint64
 			  uint32_t access)
 {
 	uint64_t end = gfn + count;
-	int ret = check_view(k, view);
+	int ret = kvmi_check_view_locked(k, view);
 
 	if (!ret)
 		ret = allocate(k, view);
@@ -171,7 +175,7 @@ static int find_view(struct kvmi_vm *k)
 
 static int create_locked(struct kvmi_vm *k, unsigned like)
 {
-	int ret = check_view(k, like), view;
+	int ret = kvmi_check_view_locked(k, like), view;
 
 	if (ret < 0)
 		return ret;
@@ -186,6 +190,8 @@ static int create_locked(struct kvmi_vm *k, unsigned like)
 	k->view[view].exists = true;
 	ret = send_frames(k, (unsigned)view, 0, k->frames);
 	if (!ret)
+		ret = kvmi_remaps_copy_locked(k, like, (unsigned)view);
+	if (!ret)
 		ret = kvmi_arm_locked(k);
 	return ret < 0 ? ret : view;
 }
@@ -193,18 +199,22 @@ static int create_locked(struct kvmi_vm *k, unsigned like)
 int kvmi_view_create(struct scry_vm *vm, unsigned like)
 {
 	struct kvmi_vm *k = kvmi_of(vm);
-	int ret;
+	int held = kvmi_remaps_hold(vm), ret;
 
+	if (held < 0)
+		return held;
 	pthread_mutex_lock(&k->lock);
 	ret = create_locked(k, like);
 	pthread_mutex_unlock(&k->lock);
+	if (held)
+		kvmi_vcpu_go(vm, 0);
 	return ret;
 }
 
 static int switch_locked(struct kvmi_vm *k, unsigned vcpu, unsigned view)
 {
 	struct kvmi_call call = kvmi_view_call(vcpu, view);
-	int ret = check_view(k, view);
+	int ret = kvmi_check_view_locked(k, view);
 
 	if (!ret)
 		ret = kvmi_call_locked(k, &call);
@@ -228,11 +238,13 @@ static int destroy_locked(struct kvmi_vm *k, unsigned view)
 {
 	const struct kvmi_v7_view request = { .view = (uint16_t)view };
 	struct kvmi_call call = kvmi_vm_call(KVMI_DESTROY_EPT_VIEW, &request, sizeof(request));
-	int ret = check_view(k, view);
+	int ret = kvmi_check_view_locked(k, view);
 
 	for (unsigned i = 0; !ret && i < k->vm->vcpus; i++)
 		if (k->vcpu[i].view == view)
 			ret = switch_locked(k, i, 0);
+	if (!ret)
+		ret = kvmi_remaps_undo_locked(k, view);
 	if (!ret && k->view[view].trap) {
 		memset(k->view[view].trap, 0, k->frames);
 		ret = send_frames(k, view, 0, k->frames);
@@ -248,21 +260,16 @@ static int destroy_locked(struct kvmi_vm *k, unsigned view)
 int kvmi_view_destroy(struct scry_vm *vm, unsigned view)
 {
 	struct kvmi_vm *k = kvmi_of(vm);
-	int ret;
+	int held = kvmi_remaps_hold(vm), ret;
 
+	if (held < 0)
+		return held;
 	pthread_mutex_lock(&k->lock);
 	ret = destroy_locked(k, view);
 	pthread_mutex_unlock(&k->lock);
+	if (held)
+		kvmi_vcpu_go(vm, 0);
 	return ret;
-}
-
-int kvmi_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target)
-{
-	(void)view;
-	(void)gfn;
-	(void)target;
-	return scry_fail(SCRY_E_UNSUPPORTED, "VM %s: kernels with KVMI take the command for remaps "
-			 "(CHANGE_GFN) in two layouts that cannot be told apart", vm->name);
 }
 
 int kvmi_frame_create(struct scry_vm *vm, uint64_t *gfn)
@@ -279,6 +286,8 @@ int kvmi_frame_destroy(struct scry_vm *vm, uint64_t gfn)
 
 void kvmi_views_drop(struct kvmi_vm *k)
 {
-	for (unsigned i = 0; i < KVMI_V7_VIEWS; i++)
+	for (unsigned i = 0; i < KVMI_V7_VIEWS; i++) {
 		free(k->view[i].trap);
+		free(k->view[i].remap);
+	}
 }

@@ -2,7 +2,6 @@
 /*
  * usage: kvmi-raw SOCKET 7|12 GROUP [ARGUMENT]
  * A tool that a QEMU with the probe connects to; prints "ok NAME" or "FAIL NAME: why".
- * The group `bench` is for the hand: what an event costs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +24,7 @@ static const struct {
 	{ "asleep", tests_asleep, true },
 	{ "hold", tests_hold, true },
 	{ "trace", tests_trace, false },
-	{ "bench", tests_bench, false },
+	{ "dies", tests_dies, false },
 };
 
 /* Each on a connection of its own, so that none has what another has left. */

@@ -38,7 +38,7 @@ struct test {
 
 extern const struct test tests_commands[], tests_events[], tests_flow[], tests_hostile[],
 	tests_denied[], tests_key[], tests_asleep[], tests_hold[],
-	tests_trace[], tests_bench[];
+	tests_trace[], tests_dies[];
 
 int fail(struct tool *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
