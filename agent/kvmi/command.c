@@ -283,6 +283,8 @@ void kvmi_command(struct kvmi_state *state, const struct kvmi_mail *mail)
 		kvmi_out_hang_up("a command with wrong padding");
 		return;
 	}
+	if (!status && !state->waits && accel->waits_for_start(state->vcpu))
+		status = -KVMI_EAGAIN;
 	if (!status) {
 		if (needs_rest(request.command))
 			vcpu_step_out(state->vcpu);

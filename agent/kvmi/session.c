@@ -152,10 +152,13 @@ static int access_memory(const struct kvmi_header *h, const struct kvmi_request 
 	return 0;
 }
 
-/* An AP that the guest has not started yet does nothing, not even for the tool. */
+/*
+ * An AP that the guest has not started yet does nothing, not even for the tool.  Of a vCPU
+ * in KVM_RUN another thread cannot ask that: it finds out itself (command.c).
+ */
 static bool is_asleep(struct kvmi_state *state)
 {
-	return !atomic_load(&state->mail.waits) && accel->waits_for_start(state->vcpu);
+	return accel == &accel_tcg && !atomic_load(&state->mail.waits) && accel->waits_for_start(state->vcpu);
 }
 
 static int vcpu_error(unsigned vcpu)
