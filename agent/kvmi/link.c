@@ -271,7 +271,7 @@ static void see_messages(bool readable)
 
 void kvmi_link_read(void)
 {
-	if (pthread_mutex_trylock(&link_.lock) != 0)
+	if (kvmi_out_waiting() >= UNREAD_MOST || pthread_mutex_trylock(&link_.lock) != 0)
 		return;
 	/* If it is the end the service sees that, too. */
 	if (!link_.stuck && read_messages(false) < 0)
@@ -281,7 +281,7 @@ void kvmi_link_read(void)
 
 int kvmi_link_fd(void)
 {
-	return link_.stuck ? -1 : link_.fd;
+	return link_.stuck || kvmi_out_waiting() >= UNREAD_MOST ? -1 : link_.fd;
 }
 
 /* As long as they do, the service need not wake up each time. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ static struct {
 	uint32_t seq;		/* of the last event */
 	uint8_t *bytes;		/* that could not be sent yet */
 	size_t begin, end, room;
+	_Atomic size_t waiting;	/* end - begin */
 	bool gathers;		/* they may be sent a little later */
 } out = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };
 
@@ -27,6 +29,7 @@ void kvmi_out_open(int fd)
 	out.fd = fd;
 	out.seq = 0;
 	out.begin = out.end = 0;
+	atomic_store(&out.waiting, 0);
 	out.gathers = false;
 	pthread_mutex_unlock(&out.lock);
 }
@@ -65,6 +68,7 @@ static void keep(const uint8_t *bytes, size_t size)
 	out.room = room;
 	memcpy(out.bytes + out.end, bytes, size);
 	out.end += size;
+	atomic_store(&out.waiting, out.end - out.begin);
 	if (!out.gathers)
 		kvmi_link_ring();
 }
@@ -74,6 +78,7 @@ static void flush(void)
 {
 	if (out.fd >= 0 && out.begin < out.end)
 		out.begin += send_now(out.bytes + out.begin, out.end - out.begin);
+	atomic_store(&out.waiting, out.end - out.begin);
 }
 
 /* With the lock held. */
@@ -132,12 +137,7 @@ uint32_t kvmi_out_event(uint16_t id, const void *head, size_t head_size, const v
 
 size_t kvmi_out_waiting(void)
 {
-	size_t n;
-
-	pthread_mutex_lock(&out.lock);
-	n = out.end - out.begin;
-	pthread_mutex_unlock(&out.lock);
-	return n;
+	return atomic_load(&out.waiting);
 }
 
 void kvmi_out_flush(void)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "tool.h"
 
@@ -155,9 +156,41 @@ static int come_and_go(struct tool *t)
 	return 0;
 }
 
+/*
+ * A tool that asks and asks while a vCPU waits for it, and reads nothing: it is not read
+ * from any longer, so that QEMU does not keep answers without end.
+ */
+static int unread_in_event(struct tool *t)
+{
+	const struct {
+		struct kvmi_header header;
+		struct kvmi_vcpu vcpu;
+	} ask = { .header = { .id = tool_id(t, KVMI_GET_XSAVE), .size = sizeof(ask.vcpu) } };
+	unsigned sent = 0, idle = 0;
+	struct message event, m;
+
+	EXPECT(t, 0, tool_pause(t, 0, true));
+	DO(tool_event(t, KVMI_EVENT_PAUSE, 0, 0, &event));
+	while (idle < 50) {
+		ssize_t n = send(t->fd, &ask, sizeof(ask), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		CHECK(t, n == sizeof(ask) || n < 0, "a message was sent in part");
+		CHECK(t, sent < 100000, "the server reads on and on");
+		sent += n > 0;
+		idle = n > 0 ? 0 : idle + 1;
+		if (n < 0)
+			usleep(10000);
+	}
+	for (unsigned i = 0; i < sent; i++)
+		EXPECT(t, 0, tool_wait(t, ask.header.id, 0, &m));
+	DO(tool_reply(t, &event, KVMI_CONTINUE, NULL, 0));
+	return guest_moves(t, 0);
+}
+
 const struct test tests_hostile[] = {
 	{ "wild", wild, true, true },
 	{ "cut", cut, true, true },
 	{ "come-and-go", come_and_go, true, true },
+	{ "unread-in-event", unread_in_event, true, true },
 	{ NULL, NULL, false, false },
 };
