@@ -47,6 +47,7 @@ bool doctor_kvmi_try(struct findings *f, const char *socket)
 	struct scry_info info = { .sz = sizeof(info) };
 	struct scry_vm *vm;
 	char uri[256], fix[512];
+	int ret;
 
 	snprintf(uri, sizeof(uri), "kvmi:%s", socket);
 	snprintf(fix, sizeof(fix), "qemu-system-x86_64 -accel kvm -chardev "
@@ -55,8 +56,12 @@ bool doctor_kvmi_try(struct findings *f, const char *socket)
 	finding(f, FINDING_OK, "socket", NULL, "listening at %.*s: the tool listens, and QEMU, started "
 		"before or after, connects every reconnect= seconds",
 		(int)strcspn(socket, ","), socket);
-	if (scry_open(&vm, uri, NULL) < 0) {
-		finding(f, FINDING_BAD, "VM", fix, "%s", scry_errmsg());
+	ret = scry_open(&vm, uri, NULL);
+	if (ret < 0) {
+		/* Where there is a VM that does not let us in, it needs no other QEMU. */
+		if (ret == SCRY_E_PERM || ret == SCRY_E_BUSY)
+			fix[0] = 0;
+		finding(f, FINDING_BAD, "VM", fix[0] ? fix : NULL, "%s", scry_errmsg());
 		return false;
 	}
 	if (scry_info(vm, &info) < 0)

@@ -22,6 +22,11 @@ static int ask_version(struct kvmi_vm *k)
 	call.reply = &v7;
 	call.reply_min = call.reply_max = sizeof(v7);
 	ret = kvmi_call(k, &call);
+	if (ret == SCRY_E_GONE)
+		return scry_fail(SCRY_E_PERM, "VM %s came to the socket and hung up at the first "
+				 "question: its QEMU wants a key, or another one (kvmi:PATH,key=SECRET "
+				 "or ,key-file=FILE), or its kernel lets nobody look "
+				 "(kvm.introspection=0)", k->vm->name);
 	if (ret < 0)
 		return ret;
 	memcpy(&v12, &v7, sizeof(v12));
