@@ -390,8 +390,10 @@ static int refusals(struct ctx *c)
 	REFUSED(c, scry_view_protect(c->vm, 0, 1, UINT64_C(1) << 40, SCRY_WRITE), SCRY_E_INVAL);
 	REFUSED(c, scry_view_protect(c->vm, 0, UINT64_MAX, 2, SCRY_WRITE), SCRY_E_INVAL);
 	REFUSED(c, scry_view_protect(c->vm, 0, 0, 1, 8), SCRY_E_INVAL);
-	REFUSED(c, scry_view_protect(c->vm, 1, 0, 1, SCRY_WRITE), SCRY_E_NOTFOUND);
-	REFUSED(c, scry_view_protect(c->vm, 64, 0, 1, SCRY_WRITE), SCRY_E_NOTFOUND);
+	if (scry_cap(c->vm, SCRY_CAP_VIEWS, NULL)) {
+		REFUSED(c, scry_view_protect(c->vm, 1, 0, 1, SCRY_WRITE), SCRY_E_NOTFOUND);
+		REFUSED(c, scry_view_protect(c->vm, 64, 0, 1, SCRY_WRITE), SCRY_E_NOTFOUND);
+	}
 	REFUSED(c, scry_subscribe(c->vm, &SUB(MEMORY, .memory.access = 8)), SCRY_E_INVAL);
 	REFUSED(c, scry_subscribe(c->vm, &SUB(MEMORY, .memory = { .use_range = 1, .first = 2,
 								  .last = 1 })), SCRY_E_INVAL);
