@@ -2,21 +2,13 @@
 #include <scry/error.h>
 #include <stdio.h>
 
+#include "bits.h"
 #include "rules.h"
 
 #define WANTS(reg) (c->mask & SCRY_REG_BIT(SCRY_REG_##reg))
 #define BIT(n)     (UINT64_C(1) << (n))
 #define LOW32      UINT64_C(0xffffffff)
 
-#define CR0_PE    BIT(0)
-#define CR0_NW    BIT(29)
-#define CR0_CD    BIT(30)
-#define CR0_PG    BIT(31)
-#define CR4_PAE   BIT(5)
-#define CR4_LA57  BIT(12)
-#define CR4_PCIDE BIT(17)
-#define EFER_LME  BIT(8)
-#define EFER_LMA  BIT(10)
 #define ATTR_P        BIT(7)
 #define ATTR_L        BIT(13)
 #define ATTR_G        BIT(15)

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/vcpu/msr.h"
 #include "permit.h"
+#include "protocol/bits.h"
 #include "value.h"
-
-#define CR4_TSD     (1u << 2)
-#define CR4_DE      (1u << 3)
-#define CR4_UMIP    (1u << 11)
-#define CR4_OSXSAVE (1u << 18)
-#define EFER_SCE    1u
 
 #define MSR_SYSENTER_CS 0x174
 #define CPUID_CR8LEG    (1u << 4)	/* 0x80000001, ECX */

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/vcpu/regs.h"
 #include "operand.h"
+#include "protocol/bits.h"
 #include "value.h"
-
-#define CR0_TS 8u
-#define CR0_ET 16u
 
 uint64_t value_of_cr(struct qemu_cpu *cpu, unsigned number)
 {

@@ -2,13 +2,12 @@
 #include <Zydis/Zydis.h>
 
 #include "access.h"
+#include "protocol/bits.h"
 
 #define PAGE     4096u
-#define CR4_LA57 (1u << 12)
 #define ENTRY_P  1u
 #define ENTRY_PS 128u
 #define ENTRY_ADDRESS UINT64_C(0xffffffffff000)
-#define EFER_LMA (1u << 10)
 #define ATTR_L   (1u << 13)
 #define ATTR_DB  (1u << 14)
 

@@ -2,10 +2,9 @@
 #include <Zydis/Zydis.h>
 
 #include "kvm.h"
+#include "protocol/bits.h"
 
 #define PAGE          4096u
-#define CR4_LA57      (1u << 12)
-#define EFER_LMA      (1u << 10)
 #define ENTRY_P       1u
 #define ENTRY_PS      128u
 #define ENTRY_ADDRESS UINT64_C(0xffffffffff000)

@@ -2,6 +2,7 @@
 #include "agent/event/arm.h"
 #include "agent/event/exception.h"
 #include "kvm.h"
+#include "protocol/bits.h"
 
 /*
  * KVM steps by TF, and says nothing of an exception that the instruction raises
@@ -10,7 +11,6 @@
  * on where the instruction itself says that it goes.
  */
 
-#define EFER_LMA  (1u << 10)
 #define GATE_P    0x80u
 #define DR6_BREAKPOINTS 15u
 #define DR7_USED  0x600u	/* as in breakpoint.c */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/accel.h"
+#include "protocol/bits.h"
 #include "registers.h"
 
 #define MSR_APIC_BASE    0x1b
@@ -11,9 +12,6 @@
 #define MSR_LSTAR        0xc0000082
 #define MSR_CSTAR        0xc0000083
 #define MSR_KERNEL_GS    0xc0000102
-
-#define CR0_PE   1u
-#define EFER_LMA 0x400u
 
 #define ATTR_UNUSABLE 0x10000u
 

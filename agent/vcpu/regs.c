@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "protocol/bits.h"
 #include "regs.h"
 #include "segment.h"
 
 #define WANTS(reg) (mask & SCRY_REG_BIT(SCRY_REG_##reg))
 
-#define EFER_LMA   (UINT64_C(1) << 10)
-#define EFER_SVME  (UINT64_C(1) << 12)
 #define HF_SVME    (1u << 20)
 
 uint64_t regs_cr8(struct qemu_cpu *cpu)

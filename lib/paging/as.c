@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdlib.h>
 
+#include "../../protocol/bits.h"
 #include "as.h"
-
-#define CR0_PG    (UINT64_C(1) << 31)
-#define CR4_PSE   (UINT64_C(1) << 4)
-#define CR4_PAE   (UINT64_C(1) << 5)
-#define CR4_LA57  (UINT64_C(1) << 12)
-#define EFER_LMA  (UINT64_C(1) << 10)
-#define EFER_NXE  (UINT64_C(1) << 11)
 
 int scry_as_open(struct scry_vm *vm, uint64_t root, const struct scry_as_opts *opts,
 		 struct scry_as **as)

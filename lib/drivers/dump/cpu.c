@@ -5,13 +5,8 @@
 #include <sys/procfs.h>
 #include <sys/user.h>
 
+#include "../../../protocol/bits.h"
 #include "dump.h"
-
-#define EFER_LME (UINT64_C(1) << 8)
-#define EFER_LMA (UINT64_C(1) << 10)
-#define EFER_NXE (UINT64_C(1) << 11)
-#define CR4_PAE  (UINT64_C(1) << 5)
-#define CR0_PG   (UINT64_C(1) << 31)
 
 #define MSR_EFER           0xc0000080u
 #define MSR_FS_BASE        0xc0000100u

@@ -2,16 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../../protocol/bits.h"
 #include "dump.h"
 
 /* arch/x86/include/asm/page_64_types.h: where the kernel's image is mapped. */
 #define KERNEL_MAP UINT64_C(0xffffffff80000000)
 
-#define CR0_PE   UINT64_C(1)
-#define CR0_PG   (UINT64_C(1) << 31)
-#define CR4_PAE  (UINT64_C(1) << 5)
-#define CR4_LA57 (UINT64_C(1) << 12)
-#define EFER_LONG_NX UINT64_C(0xd00)	/* LME, LMA, NXE */
+#define EFER_LONG_NX (EFER_LME | EFER_LMA | EFER_NXE)
 
 /* The number behind "NAME=" at the beginning of a line. */
 static bool find(const char *text, const char *name, int base, uint64_t *value)

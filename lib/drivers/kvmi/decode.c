@@ -3,6 +3,7 @@
 
 #include <Zydis/Zydis.h>
 
+#include "../../../protocol/bits.h"
 #include "../../paging/as.h"
 #include "gprs.h"
 #include "kvmi.h"
@@ -12,7 +13,6 @@
  * bytes it reads or writes; the page tables say whether it was the page walker.
  */
 
-#define EFER_LMA (UINT64_C(1) << 10)
 #define LONGEST  15
 
 /* The instruction's bytes, as far as they are mapped; how many. */

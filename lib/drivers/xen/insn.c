@@ -3,11 +3,10 @@
 
 #include <Zydis/Zydis.h>
 
+#include "../../../protocol/bits.h"
 #include "../../paging/as.h"
 #include "insn.h"
 #include "views.h"
-
-#define EFER_LMA (UINT64_C(1) << 10)
 
 /* xen_seg attributes, packed: AVL 8, L 9, D/B 10, G 11. */
 #define AR_L  (1u << 9)
