@@ -186,16 +186,6 @@ static int put_number(struct answer *answer, uint64_t value)
 	return 0;
 }
 
-static int translate(struct kvmi_state *state, uint64_t gva, struct answer *answer)
-{
-	uint64_t offset = gva % KVMI_PAGE;
-	uint32_t attributes;
-	uint64_t page = qemu.x86_cpu_get_phys_page_attrs_debug(state->vcpu->cpu, gva - offset,
-							       &attributes);
-
-	return put_number(answer, page == ~UINT64_C(0) ? KVMI_UNMAPPED : page + offset);
-}
-
 /* The rest, which v7 alone has. */
 static int run_v7(struct kvmi_state *state, const struct kvmi_request *r, struct answer *answer)
 {
@@ -243,7 +233,7 @@ static int run(struct kvmi_state *state, const struct kvmi_request *r, struct an
 	case KVMI_GET_MTRR_TYPE:
 		return put_number(answer, kvmi_mtrr_type(state->vcpu, r->address));
 	case KVMI_TRANSLATE_GVA:
-		return translate(state, r->address, answer);
+		return put_number(answer, accel->physical(state->vcpu, r->address));
 	default:
 		return run_v7(state, r, answer);
 	}

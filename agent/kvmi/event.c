@@ -8,7 +8,6 @@
 #include "serve.h"
 
 #define OPCODE_INT3 0xcc
-#define PAGE        4096u
 
 static bool is_wanted(struct kvmi_state *state, enum kvmi_event event)
 {
@@ -117,20 +116,11 @@ static void on_xsetbv(struct kvmi_state *state, const struct scry_event *e)
 	    kvmi_options.generation == KVMI_V12 ? sizeof(part) : 0);
 }
 
-static uint64_t physical(struct vcpu *vcpu, uint64_t gva)
-{
-	uint32_t attributes;
-	uint64_t page = qemu.x86_cpu_get_phys_page_attrs_debug(vcpu->cpu, gva & ~(uint64_t)(PAGE - 1),
-							       &attributes);
-
-	return page == ~UINT64_C(0) ? KVMI_UNMAPPED : page | gva % PAGE;
-}
-
 /* INT 3 of two bytes is an interrupt that a hypervisor does not see. */
 static void on_int3(struct kvmi_state *state, const struct scry_event *e)
 {
 	uint64_t at = code_address(state->vcpu->cpu);
-	const struct kvmi_event_breakpoint part = { .gpa = physical(state->vcpu, at),
+	const struct kvmi_event_breakpoint part = { .gpa = accel->physical(state->vcpu, at),
 						    .insn_len = (uint8_t)e->insn_len };
 	uint8_t opcode;
 

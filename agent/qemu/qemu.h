@@ -63,7 +63,7 @@ struct qemu_version {
 	X(void, raise_exception_ra, (struct qemu_env *, int, uintptr_t host_pc)) \
 	X(int, cpu_memory_rw_debug, (struct qemu_cpu *, uint64_t gva, void *, uint64_t, bool)) \
 	X(uint64_t, x86_cpu_get_phys_page_attrs_debug, (struct qemu_cpu *, uint64_t gva, \
-							uint32_t *attributes)) \
+							uint64_t *attributes)) \
 	X(void, tb_flush, (struct qemu_cpu *)) \
 	X(void, tlb_flush, (struct qemu_cpu *)) \
 	X(bool, bql_locked, (void)) \

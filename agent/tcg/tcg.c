@@ -141,7 +141,7 @@ static bool waits_for_start(struct vcpu *vcpu)
 static uint64_t physical(const struct vcpu *vcpu, uint64_t address)
 {
 	uint64_t in_page = address % 4096u, page;
-	uint32_t attributes;
+	uint64_t attributes;	/* MemTxAttrs: 4 bytes in 7.2, 8 in 10.0 */
 
 	page = qemu.x86_cpu_get_phys_page_attrs_debug(vcpu->cpu, address - in_page, &attributes);
 	return page == ~UINT64_C(0) ? page : page | in_page;
