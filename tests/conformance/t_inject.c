@@ -82,8 +82,7 @@ static int halted(struct ctx *c)
 	INJECT(c, 0, .exception = { .vector = 3 });
 	DO(await_count(c, 0, COUNT(exceptions[3]), 1));
 	DO(guest_block(c, 0, &block));
-	/* It may be at its HLT again. */
-	if (block.state == PROBE_WAITS && whole(c, SCRY_CAP_INJECT))
+	if (block.state == PROBE_WAITS)
 		INJECT(c, 0, .type = SCRY_INTERRUPT_NMI);
 	return guest_wait(c, 0);
 }
