@@ -3,6 +3,7 @@
 
 #include "agent/accel.h"
 #include "agent/event/arm.h"
+#include "agent/event/breakpoint.h"
 #include "kvm.h"
 #include "ram.h"
 
@@ -141,7 +142,9 @@ static enum kvm_outcome came_back(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 		return errno == EFAULT && ram_is_trapped() ? kvm_trap(vcpu, k, ret) : KVM_TO_QEMU;
 	if (k->run->exit_reason == KVM_EXIT_SHUTDOWN)
 		return kvm_triple_fault(vcpu, k, ret);
-	return arm_any() ? kvm_look(vcpu, k) : KVM_TO_QEMU;
+	/* With nothing but breakpoints there are no filters to be asked. */
+	return arm_filters() || (breakpoint_any() && k->run->exit_reason == KVM_EXIT_DEBUG) ?
+	       kvm_look(vcpu, k) : KVM_TO_QEMU;
 }
 
 static enum kvm_outcome go(struct vcpu *vcpu, struct kvcpu *k, int *ret)

@@ -123,7 +123,7 @@ static enum kvm_outcome after(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 	k->broken = false;
 	k->passes = false;
 	if (k->run->exit_reason != KVM_EXIT_DEBUG)
-		return kvm_look(vcpu, k);
+		return arm_filters() ? kvm_look(vcpu, k) : KVM_TO_QEMU;
 	if (vcpu->steps)
 		return kvm_debug_exit(vcpu, k);
 	kvm_step_over(k);
