@@ -12,7 +12,7 @@
 #include "target.h"
 #include "trace.h"
 
-enum { KEY_FOR = KEY_FIRST_OWN, KEY_ON_CHANGE, KEY_REGS, KEY_STAT };
+enum { KEY_FOR = KEY_FIRST_OWN, KEY_ON_CHANGE, KEY_REGS, KEY_SITES, KEY_STAT };
 
 /* Is its name right, at least? */
 static void __attribute__((noreturn)) no_event(struct args *args, const char *text)
@@ -86,6 +86,8 @@ static const char *parse(struct args *args, struct trace *t)
 			on_change = true;
 		else if (key == KEY_REGS)
 			t->registers = true;
+		else if (key == KEY_SITES)
+			t->sites_in = optarg;
 		else if (key == KEY_STAT)
 			t->stat = true;
 		else if (key == 'q')
@@ -111,11 +113,17 @@ static int trace(struct args *args)
 	if (open_vm(uri, &t.vm))
 		return EXIT_FAILURE;
 	/* Where it is no Linux, or not one yet, there is nobody to be named. */
-	if (!t.quiet && scry_linux_open(t.vm, &t.os) < 0)
+	if ((!t.quiet || t.sites_in) && scry_linux_open(t.vm, &t.os) < 0)
 		t.os = NULL;
+	if (t.sites_in && !t.os) {
+		ret = fail_lib();
+		scry_close(t.vm);
+		return ret;
+	}
 	stop_on_signals();
 	ret = trace_run(&t);
 	stat_free(&t.stats);
+	sites_free(&t.sites);
 	scry_linux_close(t.os);
 	scry_close(t.vm);
 	return ret;
@@ -139,6 +147,7 @@ const struct command cmd_trace = {
 		{ KEY_FOR, "for", "SECONDS", "end after that time" },
 		{ KEY_ON_CHANGE, "on-change", NULL, "CR writes only where the value changes" },
 		{ KEY_REGS, "regs", NULL, "the general registers with each event" },
+		{ KEY_SITES, "sites", "FUNCTION", "cr, dr, cpuid, ... by breakpoints in a Linux guest's kernel" },
 		{ KEY_STAT, "stat", NULL, "sum up by kind, vCPU and CR3, with how long vCPUs waited" },
 		{ 'q', "quiet", NULL, "only the summary" },
 		{ KEY_JSON, "json", NULL, "one line of JSON an event, the summary last" },
@@ -148,6 +157,7 @@ const struct command cmd_trace = {
 		   "scry trace web io:0x3f8-0x3ff:w cr8:rw hypercall\n"
 		   "scry trace web mem:0x1000000-0x1ffffff:w --stat --quiet --for 5\n"
 		   "scry trace web break:do_sys_openat2 --regs -n 1\n"
-		   "scry trace web cpuid:0x40000000 --json",
+		   "scry trace web cpuid:0x40000000 --json\n"
+		   "scry trace web cr3 --sites load_new_mm_cr3 --for 5",
 	.run = trace,
 };

@@ -45,23 +45,28 @@ static void see_task(const struct trace *t, const struct scry_event *e, struct s
 }
 
 /* Answer at once, and print when the vCPU is on its way. */
-static int take(struct trace *t, const struct scry_event *events, int n)
+static int take(struct trace *t, struct scry_event *events, int n)
 {
 	struct scry_linux_task tasks[TRACE_VCPUS];
+	bool shown[TRACE_VCPUS];
 	uint64_t now = now_ns();
 
 	for (int i = 0; i < n; i++) {
 		int ret;
 
-		see_task(t, &events[i], &tasks[i]);
+		shown[i] = sites_see(t, &events[i]);
+		if (shown[i])
+			see_task(t, &events[i], &tasks[i]);
 		ret = scry_reply_action(t->vm, &events[i], SCRY_CONTINUE);
 
 		if (ret < 0)
 			return ret;
-		if (t->stat)
+		if (t->stat && shown[i])
 			stat_add(&t->stats, &events[i], now_ns() - events[i].time_ns);
 	}
 	for (int i = 0; i < n && (!t->most || t->total < t->most); i++) {
+		if (!shown[i])
+			continue;
 		t->total++;
 		if (events[i].vcpu < TRACE_VCPUS)
 			t->count[shown_kind(&events[i])][events[i].vcpu]++;

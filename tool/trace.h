@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "shown.h"
+#include "tracesites.h"
 #include "tracestat.h"
 
 #define TRACE_SUBS  64
@@ -21,6 +22,8 @@ struct trace {
 	struct scry_breakpoint breakpoints[TRACE_SUBS];
 	const char *symbols[TRACE_SUBS];	/* of breakpoints whose address is still to be found, or NULL */
 	size_t breakpoint_count;
+	const char *sites_in;	/* a function, "all", or NULL = none are watched */
+	struct tracesites sites;
 	uint64_t most;		/* events to show, 0 = no end */
 	unsigned ms;		/* time to run, 0 = no end */
 	bool quiet, json, registers, stat;

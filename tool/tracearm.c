@@ -84,8 +84,11 @@ int trace_arm(struct trace *t)
 	if (scry_event_times(t->vm, t->stat) < 0)
 		return fail_lib();
 	for (size_t i = 0; i < t->sub_count; i++)
-		if (scry_subscribe(t->vm, &t->subs[i]) < 0)
+		if (!(t->sites_in && sites_can(&t->subs[i])) &&
+		    scry_subscribe(t->vm, &t->subs[i]) < 0)
 			return fail_lib();
+	if (t->sites_in && sites_arm(t))
+		return EXIT_FAILURE;
 	if (protect(t) < 0)
 		return fail_lib();
 	for (size_t i = 0; i < t->breakpoint_count; i++)

@@ -33,18 +33,25 @@ static void lacks(struct scry_agent_caps *caps, enum scry_cap cap, const char *w
 
 #define IN_KERNEL \
 	"stock KVM handles it in the kernel, and tells nobody: use -accel tcg, or a KVMI kernel"
+#define BY_SITES \
+	"stock KVM tells nobody; in the text of a Linux guest's kernel, not its modules, BPF or " \
+	"user space, by breakpoints: scry trace --sites FUNCTION"
 
 /* What KVM keeps to itself. */
 static void caps_of_kernel(struct scry_agent_caps *caps)
 {
 	static const enum scry_cap in_kernel[] = {
+		SCRY_CAP_EVENT_HLT, SCRY_CAP_EVENT_RDTSC, SCRY_CAP_EVENT_INVLPG,
+		SCRY_CAP_EVENT_SYSCALL, SCRY_CAP_EVENT_INTERRUPT,
+	};
+	static const enum scry_cap by_sites[] = {
 		SCRY_CAP_EVENT_CR_WRITE, SCRY_CAP_EVENT_CR_READ, SCRY_CAP_EVENT_CPUID,
 		SCRY_CAP_EVENT_XSETBV, SCRY_CAP_EVENT_DR_READ, SCRY_CAP_EVENT_DR_WRITE,
-		SCRY_CAP_EVENT_DESCRIPTOR, SCRY_CAP_EVENT_HYPERCALL, SCRY_CAP_EVENT_HLT,
-		SCRY_CAP_EVENT_RDTSC, SCRY_CAP_EVENT_INVLPG, SCRY_CAP_EVENT_SYSCALL,
-		SCRY_CAP_EVENT_INTERRUPT,
+		SCRY_CAP_EVENT_DESCRIPTOR, SCRY_CAP_EVENT_HYPERCALL,
 	};
 
+	for (size_t i = 0; i < sizeof(by_sites) / sizeof(by_sites[0]); i++)
+		lacks(caps, by_sites[i], BY_SITES);
 	for (size_t i = 0; i < sizeof(in_kernel) / sizeof(in_kernel[0]); i++)
 		lacks(caps, in_kernel[i], IN_KERNEL);
 	lacks(caps, SCRY_CAP_PT, "under KVM the packets are the processor's own: use -accel tcg to "

@@ -55,7 +55,7 @@ struct kvcpu {
 	bool stepping;			/* the guest-debug registers are set for a step */
 	bool raises;			/* this vector comes before the next instruction */
 	uint8_t raised;
-	uint8_t opcode;			/* of the instruction that is stepped */
+	uint16_t opcode;		/* of the instruction that is stepped */
 };
 
 /* What QEMU has told KVM of. */

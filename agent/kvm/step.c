@@ -20,7 +20,9 @@
 
 #define OPCODE_INT3    0xcc
 #define OPCODE_INT     0xcd
-#define OPCODE_SYSCALL 0x05	/* behind 0x0f */
+#define OPCODE_SYSCALL 0x0f05
+#define OPCODE_SYSRET  0x0f07	/* behind REX.W maybe, both */
+#define OPCODE_SYSEXIT 0x0f35
 #define OPCODE_PUSHF   0x9c
 
 #define VECTOR_UD 6
@@ -52,12 +54,34 @@ static void catch(struct kvcpu *k, const struct kvm_sregs *s, unsigned n, unsign
 	k->handlers[n] = handler_of(k, s, vector);
 }
 
+/*
+ * To user space: TF is looked at when the instruction has replaced it, and the step would
+ * not end.  Where it goes, or 0.
+ */
+static uint64_t leaves_to(const uint8_t *code, const struct kvm_regs *r, uint16_t *opcode)
+{
+	const uint8_t *behind = (code[0] & 0xf0) == 0x40 ? code + 1 : code;
+	uint16_t both = (uint16_t)(behind[0] << 8 | behind[1]);
+
+	if (both != OPCODE_SYSRET && both != OPCODE_SYSEXIT)
+		return 0;
+	*opcode = both;
+	return both == OPCODE_SYSRET ? r->rcx : r->rdx;
+}
+
 /* The last one is for where this instruction goes by itself. */
 static void catch_own(struct vcpu *vcpu, struct kvcpu *k, const struct kvm_sregs *s,
-		      const uint8_t *code)
+		      const struct kvm_regs *r, const uint8_t *code)
 {
+	bool own = k->opcode == OPCODE_SYSCALL || k->opcode == OPCODE_SYSRET ||
+		   k->opcode == OPCODE_SYSEXIT;
 	unsigned last = KVM_HANDLERS - 1;
+	uint64_t user = leaves_to(code, r, &k->opcode);
 
+	if (user) {
+		k->handlers[last] = user;
+		return;
+	}
 	k->opcode = code[0];
 	if (k->raises) {
 		catch(k, s, last, k->raised);
@@ -66,11 +90,11 @@ static void catch_own(struct vcpu *vcpu, struct kvcpu *k, const struct kvm_sregs
 		catch(k, s, last, VECTOR_BP);
 	} else if (code[0] == OPCODE_INT) {
 		catch(k, s, last, code[1]);
-	} else if (code[0] == 0x0f && code[1] == OPCODE_SYSCALL) {
+	} else if ((code[0] << 8 | code[1]) == OPCODE_SYSCALL) {
 		k->opcode = OPCODE_SYSCALL;
 		if (kvm_msr_read(vcpu, MSR_LSTAR, &k->handlers[last]) < 0)
 			k->handlers[last] = 0;
-	} else if (k->caught[last] != likely[last] || k->opcode == OPCODE_SYSCALL) {
+	} else if (k->caught[last] != likely[last] || own) {
 		catch(k, s, last, likely[last]);
 	}
 }
@@ -88,15 +112,16 @@ static void find_handlers(struct kvcpu *k, const struct kvm_sregs *s)
 void kvm_step_prepare(struct vcpu *vcpu, struct kvcpu *k)
 {
 	struct kvm_guest_debug debug = k->debug;
-	uint8_t code[2] = { 0 };
+	uint8_t code[3] = { 0 };
 	struct kvm_sregs s;
 	struct kvm_regs r;
 
 	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
 	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
 	find_handlers(k, &s);
-	if (s.efer & EFER_LMA && kvm_virtual(k, s.cs.l ? r.rip : s.cs.base + r.rip, code, 2, false))
-		catch_own(vcpu, k, &s, code);
+	if (s.efer & EFER_LMA && (kvm_virtual(k, s.cs.l ? r.rip : s.cs.base + r.rip, code, 3, false) ||
+				  kvm_virtual(k, s.cs.l ? r.rip : s.cs.base + r.rip, code, 2, false)))
+		catch_own(vcpu, k, &s, &r, code);
 	debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ |
 			 KVM_GUESTDBG_USE_HW_BP;
 	debug.arch.debugreg[7] = DR7_USED;
@@ -176,7 +201,8 @@ static void at_handler(struct kvcpu *k, unsigned n)
 	kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
 	if (n == KVM_HANDLERS - 1 && k->opcode == OPCODE_SYSCALL)
 		regs.r11 &= ~(uint64_t)RFLAGS_TF;
-	else
+	else if (n != KVM_HANDLERS - 1 ||
+		 (k->opcode != OPCODE_SYSRET && k->opcode != OPCODE_SYSEXIT))
 		clean_word(k, regs.rsp + (exception_with_error(k->caught[n]) ? 24 : 16));
 	regs.rflags |= RFLAGS_RF;
 	kvm_ioctl(k->fd, KVM_SET_REGS, &regs);

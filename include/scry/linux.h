@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <scry/event.h>
 #include <scry/paging.h>
 
 #ifdef __cplusplus
@@ -83,6 +84,40 @@ int scry_linux_symbol_at(struct scry_linux *os, uint64_t address,
 /* All symbols: the kernel's by ascending address, then those of each module. */
 typedef int (*scry_linux_symbol_fn)(const struct scry_linux_symbol *symbol, void *opaque);
 int scry_linux_symbols(struct scry_linux *os, scry_linux_symbol_fn fn, void *opaque);
+
+/*
+ * An instruction in the kernel's text that a kind of event is about.  Where a hypervisor
+ * tells nothing of such events, a breakpoint there does.
+ */
+struct scry_linux_site {
+	uint64_t address;
+	uint32_t kind;		/* enum scry_event_kind */
+	uint8_t len;		/* bytes */
+	uint8_t number;		/* of the control or debug register; enum scry_table_reg */
+	uint8_t gpr;		/* enum scry_reg: where the value comes from or goes to, or NO_GPR */
+	uint8_t access;		/* to a table: SCRY_READ or SCRY_WRITE */
+	uint32_t vmmcall;	/* as in the event */
+	uint32_t reserved;
+};
+#define SCRY_LINUX_SITE_NO_GPR 0xff
+
+/*
+ * Each of these kinds (bit n = enum scry_event_kind n), by ascending address: control and
+ * debug registers (but LMSW, SMSW), CPUID, XSETBV, descriptor tables, hypercalls; of other kinds
+ * there is none.  Text from _stext to _etext is decoded as it is in memory now, from symbol to symbol.
+ * It is not all that there is: modules and BPF are not looked at, the firmware, code
+ * that the kernel has dropped after boot, and of course what user space executes (CPUID).
+ */
+typedef int (*scry_linux_site_fn)(const struct scry_linux_site *site, void *opaque);
+int scry_linux_sites(struct scry_linux *os, uint32_t kinds, scry_linux_site_fn fn, void *opaque);
+
+/*
+ * While the event of a breakpoint at a site waits: if *sub (NULL = any) asks for it, make
+ * it what the hypervisor's own event would be, and return 1, else 0.  What CPUID will give is
+ * not known: 0.
+ */
+int scry_linux_site_event(struct scry_linux *os, const struct scry_linux_site *site,
+			  const struct scry_subscription *sub, struct scry_event *event);
 
 /* A member of a structure or union. */
 struct scry_linux_member {

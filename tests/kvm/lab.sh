@@ -6,6 +6,8 @@
 # shellcheck disable=SC2154 # set by guest.sh
 
 lab=$(dirname "${BASH_SOURCE[0]}")
+# The folder with L1's kernel and modules: Debian's 6.1, unless set.
+: "${lab_linux=$(dirname "$(dirname "$kernel")")}"
 
 # Copy programs ($2...) and the libraries that they name into tree $1.
 lab_programs() {
@@ -20,8 +22,7 @@ lab_programs() {
 # lab_make INITRAMFS: everything that is used in L1.  QEMU must lie in /usr/bin
 # for its firmware to be found.
 lab_make() {
-	local tree=$work/lab modules
-	modules=$(dirname "$kernel")/../lib/modules
+	local tree=$1.tree
 	mkdir -p "$tree"/{bin,usr/bin,usr/share/qemu,usr/share/seabios,modules,proc,sys,dev,run,tmp}
 	cp "$(command -v busybox)" "$tree/bin/"
 	lab_programs "$tree" "$(command -v qemu-system-x86_64)" "$SCRY_BUILD"/tool/scry \
@@ -31,7 +32,7 @@ lab_make() {
 	lab_programs "$tree" "$SCRY_AGENT"
 	cp /usr/share/qemu/{pvh.bin,linuxboot_dma.bin,kvmvapic.bin} "$tree/usr/share/qemu/"
 	cp /usr/share/seabios/bios-256k.bin "$tree/usr/share/seabios/"
-	find "$modules" \( -name irqbypass.ko -o -name kvm.ko -o -name kvm-amd.ko \) \
+	find "$lab_linux/lib/modules" \( -name irqbypass.ko -o -name kvm.ko -o -name kvm-amd.ko -o -name kvm-intel.ko \) \
 		-exec cp -t "$tree/modules" {} +
 	cp "$SCRY_BUILD/tests/guest/probe/probe" "$kernel" "$SCRY_INITRD" "$tree/"
 	mv "$tree/${kernel##*/}" "$tree/vmlinuz"
@@ -50,7 +51,7 @@ lab_run() {
 	# shellcheck disable=SC2046 # words
 	timeout 1400 $(qemu_command 10.0) -accel tcg,tb-size=512 -m 2048 -smp 2 \
 		-cpu EPYC,-monitor -nodefaults -display none -serial stdio -no-reboot \
-		-kernel "$kernel" -initrd "$initramfs" -append "console=ttyS0 panic=-1 quiet \
+		-kernel "$lab_linux"/boot/vmlinuz-* -initrd "$initramfs" -append "console=ttyS0 panic=-1 quiet \
 mitigations=off no_timer_check l1.script=$script l1.words=${words// /,}" \
 		</dev/null 2>&1 | sed -u 's|\r$||'
 }

@@ -141,12 +141,21 @@ pages_in() {
 		end_aside TERM 0 && same "after" "$(guest_ask "$1" resident)" 2
 }
 
+# What breakpoints on the kernel's instructions tell is what QEMU itself tells.
+sites_tell() {
+	start_aside "$SCRY_BUILD/tests/linux/sites" "$1"
+	wait_aside ready || return 1
+	guest_ask "$1" "switches 500" && end_aside TERM 0 && cat "$work/aside" &&
+		grep -q ", [0-9]\{4,\} cr" "$work/aside"
+}
+
 event_tests() {
 	test_that "CPUID, MSR and int3 events are as many as the guest made" counts_match "$1"
 	test_that "no CR3 write is missed or doubled" cr3_is_complete "$1"
 	test_that "breakpoint in a process is hit at each call" breakpoint_hit "$1"
 	test_that "a process's page is read under a trap" memory_read "$1"
 	test_that "statistics of a trace" statistics "$1"
+	test_that "sites in the kernel's text tell all that is executed there" sites_tell "$1"
 	test_that "CPUID answer changed" vendor_changes "$1"
 	test_that "MSR write denied" write_denied "$1"
 	test_that "injected page faults make a process page in" pages_in "$1"

@@ -113,7 +113,7 @@ static struct scry_vm *vm_new(void)
 
 struct look {
 	struct scry_linux *os;
-	uint64_t tasks, maps, files, records, modules, members;
+	uint64_t tasks, maps, files, records, modules, members, sites;
 };
 
 static int on_map(const struct scry_linux_map *map, void *opaque)
@@ -166,6 +166,14 @@ static int on_symbol(const struct scry_linux_symbol *symbol, void *opaque)
 	return strlen(symbol->name) >= 512;
 }
 
+static int on_site(const struct scry_linux_site *site, void *opaque)
+{
+	struct look *look = opaque;
+
+	look->sites += site->len > 0 && site->kind < SCRY_EVENT_COUNT;
+	return 0;
+}
+
 static void look_at_all(struct look *look)
 {
 	struct scry_linux_task task;
@@ -187,13 +195,17 @@ static int check_true(struct scry_vm *vm)
 	look_at_all(&look);
 	if (scry_linux_symbols(look.os, on_symbol, NULL))
 		return die("symbols");
+	if (scry_linux_sites(look.os, UINT32_MAX, on_site, &look) < 0)
+		return die("sites");
 	scry_linux_close(look.os);
-	printf("%llu tasks, %llu mappings, %llu files, %llu records, %llu modules, %llu members\n",
+	printf("%llu tasks, %llu mappings, %llu files, %llu records, %llu modules, %llu members, "
+	       "%llu sites\n",
 	       (unsigned long long)look.tasks, (unsigned long long)look.maps,
 	       (unsigned long long)look.files, (unsigned long long)look.records,
-	       (unsigned long long)look.modules, (unsigned long long)look.members);
+	       (unsigned long long)look.modules, (unsigned long long)look.members,
+	       (unsigned long long)look.sites);
 	return look.tasks > 20 && look.maps > 5 && look.files > 2 && look.records > 100 &&
-	       look.modules && look.members > 100 ? 0 : die("too little is there");
+	       look.modules && look.members > 100 && look.sites > 100 ? 0 : die("too little is there");
 }
 
 /* Lies from the beginning on, or only once it is found. */
@@ -207,6 +219,8 @@ static void check_lies(struct scry_vm *vm, uint64_t round)
 		return;
 	often = round % 3 ? 8 : 100;
 	look_at_all(&look);
+	if (round % 32 == 5)	/* slow: all the text */
+		scry_linux_sites(look.os, UINT32_MAX, on_site, &look);
 	scry_linux_close(look.os);
 }
 
