@@ -113,6 +113,31 @@ def interrupt(c, port, address):
         c.s.settimeout(30)
 
 
+def interrupt_at_once(c, port, address):
+    """Ctrl-C in one piece with what lets it go on."""
+    c.ask("QStartNoAckMode")
+    for _ in range(5):
+        c.s.sendall(b"$vCont;c#a8\x03")
+        assert c.receive().startswith("T02thread:"), "interrupted"
+        assert c.ask("?").startswith("T02"), "in step"
+
+
+def watch_too_much(c, port, address):
+    """More pages than can be watched: refused each time, and what there is room for is watched then."""
+    points = [f"2,{(int(address, 16) & ~0xfff) + 1 + (i << 16):x},10000" for i in range(4)]
+    for point in points:
+        expect("Z2", c.ask("Z" + point), "OK")
+    for _ in range(2):
+        assert c.ask("vCont;c").startswith("E."), "too many"
+    expect("z2", c.ask("z" + points.pop()), "OK")
+    c.send("vCont;c")
+    time.sleep(0.2)
+    c.s.sendall(b"\x03")
+    assert c.receive().startswith("T0"), "it goes on"
+    for point in points:
+        expect("z2", c.ask("z" + point), "OK")
+
+
 def leave(c, port, address):
     """With a breakpoint in place and the guest held: hang up."""
     expect("Z0", c.ask(f"Z0,{address},1"), "OK")
@@ -130,7 +155,8 @@ def rate(c, port, address):
     expect("z0", c.ask(f"z0,{address},1"), "OK")
 
 
-tests = {f.__name__: f for f in (words, state, interrupt, leave, rate)}
+tests = {f.__name__: f for f in (words, state, interrupt, interrupt_at_once, watch_too_much,
+                              leave, rate)}
 port = int(sys.argv[1])
 client = Client(port)
 address = sys.argv[3].removeprefix("0x") if len(sys.argv) > 3 else None

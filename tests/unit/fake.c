@@ -236,6 +236,64 @@ static int fake_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, s
 	return size == 576 ? 0 : scry_fail(SCRY_E_INVAL, "the fake area has 576 bytes");
 }
 
+static int fake_subscribe(struct scry_vm *vm, const struct scry_subscription *sub)
+{
+	static int last;
+
+	(void)vm;
+	(void)sub;
+	if (fake.subscriptions >= fake.room)
+		return scry_fail(fake.fail_subscribe, "the fake has room for %d subscriptions",
+				 fake.room);
+	fake.subscriptions++;
+	return ++last;
+}
+
+static int fake_unsubscribe(struct scry_vm *vm, int subscription)
+{
+	(void)vm;
+	(void)subscription;
+	fake.subscriptions--;
+	return 0;
+}
+
+/* None ever comes by itself. */
+static int fake_event_wait(struct scry_vm *vm, struct scry_event *events, size_t max,
+			   int timeout_ms)
+{
+	(void)vm;
+	(void)events;
+	(void)max;
+	(void)timeout_ms;
+	return 0;
+}
+
+static int fake_event_fd(struct scry_vm *vm)
+{
+	(void)vm;
+	return fake.event_fd;
+}
+
+static int fake_reply(struct scry_vm *vm, const struct scry_event *event,
+		      const struct scry_reply *reply)
+{
+	(void)vm;
+	(void)event;
+	(void)reply;
+	fake.replies++;
+	return 0;
+}
+
+static int fake_protect(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t count,
+			uint32_t access)
+{
+	(void)vm;
+	fake.misused += view || gfn + count > RAM_SIZE >> 12;
+	for (uint64_t i = 0; i < count; i++)
+		fake.denied[gfn + i] = access;
+	return 0;
+}
+
 static const struct scry_driver fake_driver = {
 	.scheme = "fake",
 	.open = fake_open,
@@ -254,6 +312,12 @@ static const struct scry_driver fake_driver = {
 	.msr_set = fake_msr_set,
 	.xsave_get = fake_xsave_get,
 	.xsave_set = fake_xsave_set,
+	.subscribe = fake_subscribe,
+	.unsubscribe = fake_unsubscribe,
+	.event_wait = fake_event_wait,
+	.event_fd = fake_event_fd,
+	.reply = fake_reply,
+	.view_protect = fake_protect,
 };
 
 static const struct scry_driver other_driver = {

@@ -44,11 +44,16 @@ struct fake {
 	int fail_map, fail_stop_of, fail_clocks;	/* fail_stop_of: vCPU + 1 */
 	void (*on_read)(void);		/* called at the end of the next read() */
 	int restless;			/* life steps during so many map() calls */
+	int room;			/* subscriptions that there can be */
+	int fail_subscribe;		/* the code where there are more */
+	int event_fd;
 
 	/* What it saw. */
 	int opens, closes, maps, reads, writes;
 	int running[FAKE_VCPUS];
 	int clocks_stopped;
+	int subscriptions, replies;
+	uint32_t denied[RAM_SIZE >> 12];	/* view 0's accesses that are told, by gfn */
 	_Atomic int misused;		/* stop of a stopped vCPU, registers of a running one */
 	size_t log_len;
 	char log[4096];			/* "s0 s1 c1 g0 ..." */

@@ -138,9 +138,19 @@ static int protect(struct gdb *g, uint64_t gfn)
 	return scry_view_protect(g->vm, 0, gfn, 1, access);
 }
 
+static void unwatch(struct gdb *g, struct point *p)
+{
+	for (unsigned i = 0; i < p->parts; i++) {
+		if (!p->part[i].subscription)
+			continue;
+		scry_unsubscribe(g->vm, p->part[i].subscription);
+		p->part[i].subscription = 0;
+		protect(g, p->part[i].first >> 12);
+	}
+}
+
 static int watch(struct gdb *g, struct point *p)
 {
-	p->armed = true;
 	for (unsigned i = 0; i < p->parts; i++) {
 		struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_MEMORY };
 		int number;
@@ -160,15 +170,18 @@ static int watch(struct gdb *g, struct point *p)
 	return 0;
 }
 
-static void unwatch(struct gdb *g, struct point *p)
+/* All of it or nothing. */
+static int arm_watch(struct gdb *g, struct point *p)
 {
-	for (unsigned i = 0; i < p->parts; i++) {
-		if (!p->part[i].subscription)
-			continue;
-		scry_unsubscribe(g->vm, p->part[i].subscription);
-		p->part[i].subscription = 0;
-		protect(g, p->part[i].first >> 12);
-	}
+	int ret;
+
+	p->armed = true;
+	ret = watch(g, p);
+	if (ret >= 0)
+		return 0;
+	unwatch(g, p);
+	p->armed = false;
+	return ret;
 }
 
 static int arm(struct gdb *g, struct point *p)
@@ -176,7 +189,7 @@ static int arm(struct gdb *g, struct point *p)
 	struct scry_breakpoint b = { .sz = sizeof(b), .address = p->address };
 
 	if (is_watch(p))
-		return watch(g, p);
+		return arm_watch(g, p);
 	if (g->task_as) {
 		b.flags = SCRY_BREAKPOINT_CR3;
 		b.cr3 = scry_as_root(g->task_as);
@@ -209,9 +222,10 @@ int gdb_points_arm(struct gdb *g)
 	}
 	for (int i = 0; i < GDB_POINTS; i++) {
 		struct point *p = &g->point[i];
+		int ret = p->used && p->wanted && !p->armed ? arm(g, p) : 0;
 
-		if (p->used && p->wanted && !p->armed && arm(g, p) < 0)
-			return -1;
+		if (ret < 0)
+			return ret;
 	}
 	return 0;
 }

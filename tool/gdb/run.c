@@ -12,6 +12,7 @@ struct run {
 	const enum go *go;
 	int step;		/* subscription, or 0 */
 	uint64_t stepping;	/* vCPUs that it is for */
+	uint64_t held;		/* vCPUs that stay where they are */
 	bool gone;		/* the client */
 };
 
@@ -110,17 +111,24 @@ static bool tell_one(struct gdb *g, const enum go *go)
 	return false;
 }
 
-/* Does the client want it to stop?  Anything else that it says now waits. */
-static bool interrupted(struct run *r)
+/* Has the client said that it is to stop?  Nothing else has an answer while it runs. */
+static bool interrupted(struct gdb *g)
 {
+	enum packet_kind kind;
 	char *data;
 	size_t len;
 
-	if (!gdb_receive(r->g)) {
-		r->gone = true;
-		return true;
-	}
-	return packet_next(&r->g->in, &data, &len) == PACKET_INTERRUPT;
+	while ((kind = packet_next(&g->in, &data, &len)) != PACKET_NONE)
+		if (kind == PACKET_INTERRUPT)
+			return true;
+	return false;
+}
+
+static void stop_by_client(struct gdb *g)
+{
+	g->signal = GDB_SIGINT;
+	g->stopped = g->vcpu;
+	g->hit = NULL;
 }
 
 /* Until there is something to tell of: 0, or a failure (the VM has ended). */
@@ -140,56 +148,121 @@ static int wait_for_stop(struct run *r)
 			return 0;
 		if (event_fd < 0)
 			return event_fd;
-		if (stop_asked()) {
-			r->gone = true;
+		/* It may have come in one piece with what let the VM go on. */
+		if (interrupted(g)) {
+			stop_by_client(g);
 			return 0;
 		}
-		if (gdb_wait(g, event_fd, SLICE_MS) && interrupted(r)) {
-			g->signal = GDB_SIGINT;
-			g->stopped = g->vcpu;
-			g->hit = NULL;
+		r->gone = stop_asked() || (gdb_wait(g, event_fd, SLICE_MS) && !gdb_receive(g));
+		if (r->gone)
 			return 0;
-		}
 	}
+}
+
+/* Those that stay are paused by themselves; a driver may not be able to. */
+static int hold_back(struct run *r)
+{
+	for (unsigned i = 0; i < r->g->vcpus; i++) {
+		int ret = r->go[i] == GO_STAY ? scry_vcpu_pause(r->g->vm, i) : 0;
+
+		if (ret < 0)
+			return ret;
+		if (r->go[i] == GO_STAY)
+			r->held |= UINT64_C(1) << i;
+	}
+	return 0;
+}
+
+static int answer_waiting(struct run *r)
+{
+	struct gdb *g = r->g;
+	int ret = 0;
+
+	for (unsigned i = 0; ret >= 0 && i < g->vcpus; i++) {
+		if (r->go[i] == GO_STAY || !g->waits[i])
+			continue;
+		g->waits[i] = false;
+		g->watched[i] = NULL;
+		ret = answer(g, &g->event[i]);
+	}
+	return ret;
+}
+
+/* While the VM is paused: of this time of going on nothing remains. */
+static int undo(struct run *r)
+{
+	int ret = set_steps(r, 0);
+
+	for (unsigned i = 0; i < r->g->vcpus; i++) {
+		int one = r->held >> i & 1 ? scry_vcpu_resume(r->g->vm, i) : 0;
+
+		ret = one < 0 ? one : ret;
+	}
+	r->held = 0;
+	return ret;
 }
 
 static int let_go(struct run *r)
 {
-	struct gdb *g = r->g;
 	uint64_t steps = 0;
-	int ret;
+	int ret = hold_back(r);
 
-	for (unsigned i = 0; i < g->vcpus; i++)
+	for (unsigned i = 0; i < r->g->vcpus; i++)
 		if (r->go[i] == GO_STEP)
 			steps |= UINT64_C(1) << i;
-	ret = set_steps(r, steps);
-	for (unsigned i = 0; ret >= 0 && i < g->vcpus; i++) {
-		if (r->go[i] == GO_STAY) {
-			ret = scry_vcpu_pause(g->vm, i);
-		} else if (g->waits[i]) {
-			g->waits[i] = false;
-			g->watched[i] = NULL;
-			ret = answer(g, &g->event[i]);
-		}
-	}
-	return ret < 0 ? ret : scry_resume(g->vm);
+	if (ret >= 0)
+		ret = set_steps(r, steps);
+	if (ret >= 0)
+		ret = answer_waiting(r);
+	if (ret >= 0)
+		ret = scry_resume(r->g->vm);
+	if (ret < 0)
+		undo(r);
+	return ret;
 }
 
 static int hold_again(struct run *r)
 {
-	struct gdb *g = r->g;
-	int ret = scry_pause(g->vm);
+	int ret = scry_pause(r->g->vm), undone;
 
-	for (unsigned i = 0; ret >= 0 && i < g->vcpus; i++)
-		if (r->go[i] == GO_STAY)
-			ret = scry_vcpu_resume(g->vm, i);
 	/* What came up on other vCPUs until then GDB is told of next time. */
 	while (ret >= 0) {
 		ret = take_events(r);
 		if (!ret)
 			break;
 	}
-	return ret < 0 ? ret : set_steps(r, 0);
+	undone = undo(r);
+	return ret < 0 ? ret : undone;
+}
+
+/* The VM goes on and comes to a stop: 0 or a failure. */
+static int go_and_stop(struct run *r)
+{
+	int ret = let_go(r), held;
+
+	if (ret < 0)
+		return ret;
+	ret = wait_for_stop(r);
+	if (r->gone)
+		return 0;
+	held = hold_again(r);
+	return ret < 0 ? ret : held;
+}
+
+/* What GDB has not been told of is nothing any more if its point has been taken away. */
+static void forget_deleted(struct gdb *g)
+{
+	for (unsigned i = 0; i < g->vcpus; i++) {
+		const struct point *p = g->watched[i];
+
+		if (!p || p->wanted)
+			continue;
+		/* Another breakpoint may be at the same place. */
+		if (g->untold[i] && g->event[i].kind == SCRY_EVENT_BREAKPOINT)
+			p = gdb_point_of_break(g, &g->event[i]);
+		g->watched[i] = p && p->wanted ? p : NULL;
+		g->untold[i] = g->untold[i] && g->watched[i];
+	}
 }
 
 bool gdb_run(struct gdb *g, const enum go *go)
@@ -198,22 +271,14 @@ bool gdb_run(struct gdb *g, const enum go *go)
 	int ret;
 
 	gdb_forget_as(g);
-	/* Those whose breakpoint has been taken away meanwhile are none any more. */
-	for (unsigned i = 0; i < g->vcpus; i++)
-		if (g->untold[i] && g->event[i].kind == SCRY_EVENT_BREAKPOINT &&
-		    !gdb_point_of_break(g, &g->event[i]))
-			g->untold[i] = false;
+	forget_deleted(g);
 	if (tell_one(g, go)) {
 		gdb_tell_stop(g);
 		return true;
 	}
 	ret = gdb_points_arm(g);
 	if (ret >= 0)
-		ret = let_go(&r);
-	if (ret >= 0)
-		ret = wait_for_stop(&r);
-	if (ret >= 0 && !r.gone)
-		ret = hold_again(&r);
+		ret = go_and_stop(&r);
 	if (r.gone)
 		return false;
 	if (ret == SCRY_E_GONE) {
