@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../message.h"
+#include "../parse.h"
 #include "../stop.h"
 #include "../target.h"
 #include "gdb.h"
@@ -23,6 +24,7 @@ static bool split(const char *address, char *host, char *port, size_t size)
 {
 	const char *colon = strrchr(address, ':');
 	size_t len = colon ? (size_t)(colon - address) : 0;
+	uint64_t number;
 
 	if (len >= 2 && address[0] == '[' && address[len - 1] == ']') {
 		address++;
@@ -34,7 +36,8 @@ static bool split(const char *address, char *host, char *port, size_t size)
 	snprintf(port, size, "%s", colon ? colon + 1 : address);
 	if (!host[0])
 		strcpy(host, DEFAULT_HOST);
-	return port[0] && strspn(port, "0123456789") == strlen(port) && atoi(port) <= 65535;
+	return strspn(port, "0123456789") == strlen(port) && parse_u64(port, &number) &&
+	       number <= 65535;
 }
 
 static int bind_to(const char *host, const char *port)

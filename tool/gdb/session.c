@@ -55,8 +55,9 @@ static int choose_process(struct gdb *g, const struct gdb_opts *opts)
 		return begin_failed(g);
 	if (g->task.mm)
 		return scry_linux_task_as(g->os, &g->task, &g->task_as) < 0 ? begin_failed(g) : 0;
-	snprintf(g->why, sizeof(g->why), "PID %d (%.16s) is a kernel thread, without memory of its own: "
-		 "leave --pid out, the kernel's memory is that of every vCPU", opts->pid, g->task.comm);
+	snprintf(g->why, sizeof(g->why), "PID %d (%.16s) %s", opts->pid, g->task.comm, g->task.kernel ?
+		 "is a kernel thread, without memory of its own: leave --pid out, the kernel's memory "
+		 "is that of every vCPU" : "has ended, and has no memory any more");
 	return -1;
 }
 
