@@ -19,6 +19,7 @@ struct syscall {
 	int64_t result;
 	bool returned;
 	char text[SYSCALL_TEXT];	/* its arguments, as far as they are known at entry */
+	size_t outputs, outputs_at;	/* the first that only its return tells, and where in text */
 };
 
 /* What reads the caller's memory: one address space is kept open. */
@@ -28,8 +29,15 @@ struct user_memory {
 	enum scry_paging_mode mode;
 };
 
-/* The arguments as strace(1) would show them, into call->text; out ones once it has returned. */
+/* The arguments as strace(1) would show them, into call->text. */
 void syscall_decode(struct user_memory *memory, const char *name, struct syscall *call);
+
+/*
+ * Once it has returned: those that the kernel has written.  What it has read may be another's by
+ * then, or gone, and stays as it was at entry.
+ */
+bool syscall_has_outputs(const struct syscall *call);
+void syscall_decode_outputs(struct user_memory *memory, const char *name, struct syscall *call);
 
 /* sysi386.c: NULL = no such call; its arguments, NULL = as those of the 64-bit call. */
 const char *syscall_i386_name(uint32_t number);
@@ -40,9 +48,8 @@ size_t syscall_read_user(const struct user_memory *memory, uint64_t gva, void *b
 
 /* The result: "3", "-1 ENOENT", "0x7f1234"; "? ERESTARTSYS" where a signal has interrupted it. */
 void syscall_result(const struct syscall *call, char *buf, size_t size);
-static inline bool syscall_failed(const struct syscall *call)
-{
-	return call->returned && call->result < 0 && call->result >= -4095;
-}
+/* "ERESTARTSYS": how a call that a signal has interrupted is to go on; else NULL. */
+const char *syscall_restart(const struct syscall *call);
+bool syscall_failed(const struct syscall *call);
 
 #endif

@@ -280,24 +280,49 @@ static bool opens_nothing_new(const char *name, const struct syscall *call)
 	return i >= 0 && !(call->arg[i] & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)));
 }
 
-void syscall_decode(struct user_memory *memory, const char *name, struct syscall *call)
+static void decode_from(struct user_memory *memory, const char *name, struct syscall *call,
+			size_t from)
 {
 	const char *args = args_of(name, call->i386);
 	size_t count = strlen(args);
 
-	call->text[0] = 0;
 	if (opens_nothing_new(name, call))
 		count--;		/* no mode */
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = from; i < count; i++) {
+		if (args[i] == 'B' && !call->returned && call->outputs == SYSCALL_ARGS) {
+			call->outputs = i;
+			call->outputs_at = strlen(call->text);
+		}
 		add(call, "%s", i ? ", " : "");
 		add_arg(memory, call, args[i], (int)i);
 	}
 }
 
-/* Which no program ever sees: how a call that a signal interrupts is to go on. */
-static const char *restart_name(int64_t result)
+void syscall_decode(struct user_memory *memory, const char *name, struct syscall *call)
 {
-	switch (-result) {
+	call->text[0] = 0;
+	call->outputs = SYSCALL_ARGS;
+	decode_from(memory, name, call, 0);
+}
+
+bool syscall_has_outputs(const struct syscall *call)
+{
+	return call->outputs < SYSCALL_ARGS;
+}
+
+/* Behind the first there are but numbers. */
+void syscall_decode_outputs(struct user_memory *memory, const char *name, struct syscall *call)
+{
+	call->text[call->outputs_at] = 0;
+	decode_from(memory, name, call, call->outputs);
+}
+
+/* Which no program ever sees. */
+const char *syscall_restart(const struct syscall *call)
+{
+	if (!call->returned)
+		return NULL;
+	switch (-(uint64_t)call->result) {
 	case 512: return "ERESTARTSYS";
 	case 513: return "ERESTARTNOINTR";
 	case 514: return "ERESTARTNOHAND";
@@ -306,14 +331,20 @@ static const char *restart_name(int64_t result)
 	}
 }
 
+bool syscall_failed(const struct syscall *call)
+{
+	return call->returned && call->result < 0 && call->result >= -4095 &&
+	       !syscall_restart(call);
+}
+
 void syscall_result(const struct syscall *call, char *buf, size_t size)
 {
 	const char *name;
 
 	if (!call->returned) {
 		snprintf(buf, size, "?");
-	} else if (restart_name(call->result)) {
-		snprintf(buf, size, "? %s", restart_name(call->result));
+	} else if (syscall_restart(call)) {
+		snprintf(buf, size, "? %s", syscall_restart(call));
 	} else if (syscall_failed(call)) {
 		name = strerrorname_np((int)-call->result);
 		snprintf(buf, size, "-1 %s", name ? name : "?");

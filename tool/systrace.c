@@ -57,6 +57,16 @@ static void decode(struct systrace *t, struct syscall *call)
 	syscall_decode(&t->memory, systrace_name_of(t, call, buf), call);
 }
 
+static void decode_outputs(struct systrace *t, struct syscall *call)
+{
+	char buf[32];
+
+	if (t->stat || !syscall_has_outputs(call))
+		return;
+	use_memory(&t->memory, call->cr3);
+	syscall_decode_outputs(&t->memory, systrace_name_of(t, call, buf), call);
+}
+
 static bool never_returns(struct systrace *t, const struct syscall *call)
 {
 	char buf[32];
@@ -155,8 +165,7 @@ static void on_return(struct systrace *t, const struct scry_event *e)
 	call->returned = scry_read_virt_u64(scry_linux_as(t->guest.os), frame + t->ax, &result) >= 0;
 	if (call->returned) {
 		call->result = (int64_t)result;
-		if (strcmp(systrace_name_of(t, call, (char[32]){ 0 }), "execve"))
-			decode(t, call);
+		decode_outputs(t, call);
 	}
 	systrace_show(t, call);
 	free(call);

@@ -121,7 +121,7 @@ static int find_registers(struct systrace *t)
 	for (enum entrance e = 0; e < ENTRY_COUNT; e++) {
 		struct frame *f = &t->entry[e].frame;
 
-		/* int 0x80 comes as any interrupt does. */
+		/* int 0x80 comes as any interrupt does; but see arm_int80(). */
 		ret = ret || register_at(t, e == ENTRY_INT80 ? "ax" : "orig_ax", &f->number);
 		for (int i = 0; i < SYSCALL_ARGS; i++)
 			ret = ret || register_at(t, e == ENTRY_64 ? of_64[i] : of_32[i], &f->arg[i]);
@@ -156,7 +156,7 @@ static int arm_return(struct systrace *t)
 	return 0;
 }
 
-/* A kernel that knows no 32-bit programs has not all of these functions. */
+/* Without that function: nothing. */
 static int arm_function(struct systrace *t, enum entrance entry, const char *name)
 {
 	uint64_t address;
@@ -166,6 +166,35 @@ static int arm_function(struct systrace *t, enum entrance entry, const char *nam
 	if (add_breakpoint(t, address, &t->entry[entry].breakpoint))
 		return EXIT_FAILURE;
 	t->entry[entry].armed = true;
+	return 0;
+}
+
+/* Before 6.7 (6.6.7, 6.1.68) the entry was its own, which keeps the number as SYSCALL's does. */
+static int arm_int80(struct systrace *t)
+{
+	int ret = arm_function(t, ENTRY_INT80, "do_int80_emulation");
+
+	if (ret || t->entry[ENTRY_INT80].armed)
+		return ret;
+	return register_at(t, "orig_ax", &t->entry[ENTRY_INT80].frame.number) ||
+	       arm_function(t, ENTRY_INT80, "do_int80_syscall_32");
+}
+
+/* A kernel that knows no 32-bit programs has neither way. */
+static int arm_i386(struct systrace *t)
+{
+	static const char *const how[ENTRY_COUNT] = {
+		[ENTRY_INT80] = "int 0x80", [ENTRY_FAST] = "SYSENTER or SYSCALL",
+	};
+
+	if (arm_int80(t) || arm_function(t, ENTRY_FAST, "__do_fast_syscall_32"))
+		return EXIT_FAILURE;
+	if (t->entry[ENTRY_INT80].armed == t->entry[ENTRY_FAST].armed)
+		return 0;
+	for (enum entrance e = ENTRY_INT80; e <= ENTRY_FAST; e++)
+		if (!t->entry[e].armed)
+			note("calls that 32-bit programs make by %s are not shown: the guest's kernel "
+			     "enters them in a way that scry does not know", how[e]);
 	return 0;
 }
 
@@ -187,8 +216,7 @@ static int arm_breakpoints(struct systrace *t)
 		return 0;
 	}
 	/* Returns first, so that none is missed of the first entry. */
-	return arm_return(t) || arm_function(t, ENTRY_INT80, "do_int80_emulation") ||
-	       arm_function(t, ENTRY_FAST, "__do_fast_syscall_32") ? EXIT_FAILURE : 0;
+	return arm_return(t) || arm_i386(t) ? EXIT_FAILURE : 0;
 }
 
 /* Either event tells of entries. */

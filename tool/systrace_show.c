@@ -36,6 +36,8 @@ static void show_json(struct systrace *t, const struct syscall *call, const char
 		syscall_result(call, result, sizeof(result));
 		if (syscall_failed(call))
 			json_add_string(o, "error", result);
+		if (syscall_restart(call))
+			json_add_string(o, "restart", syscall_restart(call));
 	}
 	printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
 						      JSON_C_TO_STRING_NOSLASHESCAPE));
