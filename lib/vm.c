@@ -134,6 +134,7 @@ int scry_info(struct scry_vm *vm, struct scry_info *info)
 	full.vcpus = vm->vcpus;
 	full.ram_bytes = scry_ram_bytes(vm);
 	full.ram_access = vm->ram_access;
+	full.missing_bytes = vm->missing_bytes;
 	memcpy(info, &full, size);
 	return 0;
 }

@@ -48,6 +48,7 @@ struct scry_vm {
 	char name[64];
 	char hypervisor[96];
 	enum scry_ram_access ram_access;
+	uint64_t missing_bytes;		/* of a dump that was cut short */
 	int timeout_ms;			/* from the caller's options, never 0 */
 	uint32_t reply_timeout_ms;	/* the same; 0 = for ever */
 

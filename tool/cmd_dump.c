@@ -24,7 +24,7 @@ static int dump(struct args *args)
 	no_more_words(args);
 	if (open_vm(uri, &vm))
 		return EXIT_FAILURE;
-	if (dump_cut_short(vm, uri) && !partial)
+	if (dump_cut_short(vm) && !partial)
 		ret = fail("no dump is made of a part of one, unless --partial is given");
 	else
 		ret = dump_vm(vm, &opts);

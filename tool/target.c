@@ -15,17 +15,19 @@ int open_vm(const char *uri, struct scry_vm **vm)
 {
 	if (scry_open(vm, uri, NULL) < 0)
 		return fail_lib();
-	if (dump_cut_short(*vm, uri))
-		note("%s", dump_cut_short(*vm, uri));
+	if (dump_cut_short(*vm))
+		note("%s", dump_cut_short(*vm));
 	return 0;
 }
 
-const char *dump_cut_short(struct scry_vm *vm, const char *uri)
+const char *dump_cut_short(struct scry_vm *vm)
 {
+	struct scry_info info = { .sz = sizeof(info) };
 	const char *text;
 
-	return !strncmp(uri, "file:", 5) && scry_cap(vm, SCRY_CAP_MEMORY_MAP, &text) == 1 &&
-	       text[0] ? text : NULL;
+	/* The note of its memory map has the words. */
+	return scry_info(vm, &info) == 0 && info.missing_bytes &&
+	       scry_cap(vm, SCRY_CAP_MEMORY_MAP, &text) == 1 ? text : NULL;
 }
 
 const char *vm_word(struct args *args, bool *json)

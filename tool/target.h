@@ -10,7 +10,7 @@
 int open_vm(const char *uri, struct scry_vm **vm);
 
 /* Of a dump of which the end is missing: that, as a sentence.  NULL of any other VM. */
-const char *dump_cut_short(struct scry_vm *vm, const char *uri);
+const char *dump_cut_short(struct scry_vm *vm);
 
 /* The words of a command that takes VM and --json and nothing more: VM's. */
 const char *vm_word(struct args *args, bool *json);

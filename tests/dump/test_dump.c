@@ -182,6 +182,7 @@ static void test_raw(void **state)
 	has_regions(vm, 1, map);
 	assert_ok(scry_info(vm, &info));
 	assert_int_equal(info.ram_bytes, 0x5000);
+	assert_int_equal(info.missing_bytes, 0);
 	assert_int_equal(info.ram_access, SCRY_RAM_MAPPED);
 	assert_string_equal(info.driver, "file");
 	scry_close(vm);
@@ -227,6 +228,7 @@ static void test_cut_short(void **state)
 {
 	static const uint64_t map[][2] = { { 0, 0x8000 }, { 0xa000, 0x2000 },
 					   { 0x100000000, 0x1000 } };
+	struct scry_info info = { .sz = sizeof(info) };
 	struct bytes b = make_elf64(1);
 	const char *note;
 	struct scry_vm *vm;
@@ -235,6 +237,8 @@ static void test_cut_short(void **state)
 	b.size -= 0x3001;
 	vm = open_bytes(b);
 	has_regions(vm, 3, map);
+	assert_ok(scry_info(vm, &info));
+	assert_int_equal(info.missing_bytes, 0x3001);
 	assert_int_equal(scry_cap(vm, SCRY_CAP_MEMORY_MAP, &note), 1);
 	assert_non_null(strstr(note, "shorter than its headers say: "));
 	scry_close(vm);

@@ -103,6 +103,7 @@ static void describe(struct scry_vm *vm, const char *path)
 	snprintf(vm->hypervisor, sizeof(vm->hypervisor), "%s%s%s%s", d->format, by,
 		 d->file.zstd ? ", compressed" : "", d->missing ? ", cut short" : "");
 	vm->vcpus = d->cpus;
+	vm->missing_bytes = d->missing;
 	vm->ram_access = d->file.map ? SCRY_RAM_MAPPED : SCRY_RAM_MESSAGES;
 	/* No vCPU ever runs: translations may be cached from the beginning. */
 	atomic_store(&vm->cache_epoch, 1);
