@@ -151,6 +151,8 @@ static double gdb_rate(void *arg)
 
 	if (fd >= 0)
 		close(fd);
+	else if (pid > 0)
+		kill(pid, SIGTERM);	/* it would wait for its client for ever */
 	if (pid > 0 && waitpid(pid, NULL, 0) < 0)
 		return -1;
 	return rate;

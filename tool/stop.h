@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* From here on SIGINT, SIGTERM and SIGHUP only make stop_asked() true. */
+/* From here on SIGINT, SIGTERM, SIGHUP and SIGQUIT only make stop_asked() true. */
 void stop_on_signals(void);
 bool stop_asked(void);
 
