@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/qemu/detour.h"
 #include "agent/qemu/image.h"
+#include "agent/refuse.h"
 #include "arm.h"
 #include "describe.h"
 #include "exception.h"
@@ -10,6 +12,7 @@
 #define STEP_NO_IRQ 2
 
 static void (*original)(struct qemu_cpu *cpu);
+static void (*original_atomic)(struct qemu_cpu *cpu);
 
 static void deliver(struct vcpu *vcpu)
 {
@@ -76,8 +79,31 @@ static void hook(struct qemu_cpu *cpu)
 	vcpu_leave(vcpu);
 }
 
+/*
+ * One instruction, a locked one that QEMU carries out with all other vCPUs halted.
+ * Its flags would be lost where QEMU's single-step leaves the block, so it is done
+ * without; step_callback() tells of the step where the next block begins.
+ */
+static void step_atomic(struct qemu_cpu *cpu)
+{
+	struct vcpu *vcpu = vcpu_of(cpu);
+	bool steps = vcpu && vcpu->steps;
+
+	if (steps)
+		qemu.cpu_single_step(cpu, 0);
+	original_atomic(cpu);
+	if (steps)
+		qemu.cpu_single_step(cpu, vcpu->step_flags);
+}
+
 int step_init(void)
 {
+	const char *why = detour_install((void *)qemu.cpu_exec_step_atomic, (void *)step_atomic,
+					 (void **)&original_atomic);
+
+	if (why)
+		return refuse("cannot detour cpu_exec_step_atomic: %s: use the distributions' QEMU 7.2 or "
+			      "later", why);
 	original = qemu.breakpoint_handler;
 	return image_replace("breakpoint_handler", (void *)original, (void *)hook);
 }
@@ -95,5 +121,6 @@ void step_arm(struct vcpu *vcpu, const struct filters *filters)
 	vcpu->steps = steps;
 	if (qemu.qemu_get_cpu((int)vcpu->index) != vcpu->cpu)
 		return;		/* unplugged */
-	qemu.cpu_single_step(vcpu->cpu, !steps ? 0 : blocks ? STEP_ENABLE | STEP_NO_IRQ : STEP_ENABLE);
+	vcpu->step_flags = !steps ? 0 : blocks ? STEP_ENABLE | STEP_NO_IRQ : STEP_ENABLE;
+	qemu.cpu_single_step(vcpu->cpu, vcpu->step_flags);
 }

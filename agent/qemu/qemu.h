@@ -49,6 +49,7 @@ struct qemu_version {
 	X(void, cpu_exit, (struct qemu_cpu *)) \
 	X(bool, cpu_restore_state, (struct qemu_cpu *, uintptr_t host_pc, bool will_exit)) \
 	X(void, cpu_single_step, (struct qemu_cpu *, int how)) \
+	X(void, cpu_exec_step_atomic, (struct qemu_cpu *)) \
 	X(void, breakpoint_handler, (struct qemu_cpu *)) \
 	X(void, cpu_loop_exit_noexc, (struct qemu_cpu *)) \
 	X(void, raise_exception_err_ra, (struct qemu_env *, int, int error, uintptr_t host_pc)) \

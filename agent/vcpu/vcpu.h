@@ -57,6 +57,7 @@ struct vcpu {
 
 	/* Single-step; changes only while no vCPU is in a block. */
 	bool steps;
+	int step_flags;			/* how, as QEMU is told */
 	uint64_t stepped;		/* instructions */
 	bool begun;			/* the instruction at begun_rip, and not told of yet */
 	uint64_t begun_rip;
