@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "guest.h"
@@ -10,15 +11,14 @@ static int print_record(const struct scry_linux_record *record, void *opaque)
 {
 	const char *text = record->text, *end = text + record->length;
 
-	(void)opaque;
 	do {
 		const char *newline = memchr(text, '\n', (size_t)(end - text));
 		size_t len = (size_t)((newline ? newline : end) - text);
 		char *line = clean(text, len);
 
-		printf("%s[%5" PRIu64 ".%06" PRIu64 "]%s %s%s%s\n", colour(GREEN),
-		       record->time_ns / 1000000000, record->time_ns / 1000 % 1000000,
-		       colour(PLAIN), colour(record->level < 4 ? RED : PLAIN), line, colour(PLAIN));
+		fprintf(opaque, "%s[%5" PRIu64 ".%06" PRIu64 "]%s %s%s%s\n", colour(GREEN),
+			record->time_ns / 1000000000, record->time_ns / 1000 % 1000000,
+			colour(PLAIN), colour(record->level < 4 ? RED : PLAIN), line, colour(PLAIN));
 		free(line);
 		text += len + 1;
 	} while (text < end);
@@ -38,12 +38,28 @@ static int add_record(const struct scry_linux_record *record, void *opaque)
 	return 0;
 }
 
+/* Who reads it may take any time: the guest goes on before it is written. */
+static int show_text(struct guest *guest)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *to = checked(open_memstream(&text, &len));
+	int ret = scry_linux_log(guest->os, print_record, to) < 0 ? fail_lib() : 0;
+
+	guest_release(guest);
+	if (fclose(to))
+		die_nomem();
+	fwrite(text, 1, len, stdout);
+	free(text);
+	return ret;
+}
+
 static int show(struct guest *guest, bool json)
 {
 	struct json_object *array;
 
 	if (!json)
-		return scry_linux_log(guest->os, print_record, NULL) < 0 ? fail_lib() : 0;
+		return show_text(guest);
 	array = checked(json_object_new_array());
 	if (scry_linux_log(guest->os, add_record, array) < 0) {
 		json_object_put(array);

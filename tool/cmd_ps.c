@@ -47,7 +47,7 @@ static void add_json(struct ps *ps, const struct scry_linux_task *task)
 	struct json_object *o = checked(json_object_new_object());
 	int64_t len;
 	char *strings = task_strings(&ps->guest, task, false, &len);
-	char state[2] = { task->state, 0 };
+	char state[2] = { task->state, 0 }, exe[SCRY_LINUX_PATH];
 
 	json_add_number(o, "pid", (uint64_t)task->tgid);
 	json_add_number(o, "tid", (uint64_t)task->pid);
@@ -64,6 +64,7 @@ static void add_json(struct ps *ps, const struct scry_linux_task *task)
 	json_add_hex(o, "task", task->address);
 	json_add_hex(o, "mm", task->mm);
 	json_add_hex(o, "cr3", task->cr3);
+	json_add_text(o, "exe", scry_linux_exe(ps->guest.os, task, exe, sizeof(exe)) < 0 ? "" : exe);
 	json_add(o, "args", strings_json(strings, len));
 	free(strings);
 	if (ps->env) {

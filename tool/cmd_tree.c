@@ -4,10 +4,16 @@
 
 #include "guest.h"
 
+/* Processes that are deeper are shown as deep as this: each line is as long as it is deep. */
+#define DEPTH_MOST 50
+
 /* A process and its row; children follow once all are known. */
 struct node {
 	int32_t pid, ppid;
+	struct node *parent, *child, *sibling;	/* the first child, the next sibling: by PID */
+	struct node *queued;			/* to be placed next */
 	bool placed;
+	unsigned depth;
 	char *command;
 	struct libscols_line *line;
 };
@@ -38,16 +44,20 @@ static struct libscols_table *new_table(void)
 	return table;
 }
 
-static void add(struct libscols_table *table, struct node *node, struct libscols_line *parent)
+static void add(struct libscols_table *table, struct node *node)
 {
+	struct node *parent = node->parent;
+	bool deep = parent && parent->depth == DEPTH_MOST;
+	struct libscols_line *under = !parent ? NULL :
+				      deep ? scols_line_get_parent(parent->line) : parent->line;
 	char pid[16];
 
+	node->depth = deep ? DEPTH_MOST : under ? parent->depth + 1 : 0;
 	snprintf(pid, sizeof(pid), "%d", node->pid);
-	node->line = checked(scols_table_new_line(table, parent));
+	node->line = checked(scols_table_new_line(table, under));
 	if (scols_line_set_data(node->line, 0, pid) ||
 	    scols_line_set_data(node->line, 1, node->command))
 		die_nomem();
-	node->placed = true;
 }
 
 static int by_pid(const void *a, const void *b)
@@ -64,23 +74,47 @@ static struct node *find(const struct tree *all, int32_t pid)
 	return all->count ? bsearch(&key, all->nodes, all->count, sizeof(key), by_pid) : NULL;
 }
 
-/* Round after round those whose parents are placed; what is in a loop, by itself in the end. */
-static void place(struct tree *all, struct libscols_table *table)
+static void find_children(struct tree *all)
 {
-	for (bool more = true; more;) {
-		more = false;
-		for (size_t i = 0; i < all->count; i++) {
-			struct node *node = &all->nodes[i], *parent = find(all, node->ppid);
+	for (size_t i = all->count; i-- > 0;) {
+		struct node *node = &all->nodes[i], *parent = find(all, node->ppid);
 
-			if (node->placed || (parent && !parent->placed))
+		node->parent = parent;
+		if (!parent)
+			continue;
+		node->sibling = parent->child;
+		parent->child = node;
+	}
+}
+
+/* This one, and all that come from it, those nearest first. */
+static void place_from(struct libscols_table *table, struct node *first)
+{
+	struct node *last = first;
+
+	first->placed = true;
+	for (; first; first = first->queued) {
+		add(table, first);
+		for (struct node *child = first->child; child; child = child->sibling) {
+			if (child->placed)
 				continue;
-			add(table, node, parent ? parent->line : NULL);
-			more = true;
+			child->placed = true;
+			last->queued = child;
+			last = child;
 		}
 	}
+}
+
+/* What is in a loop comes from none that has no parent: the first of it takes that place. */
+static void place(struct tree *all, struct libscols_table *table)
+{
+	find_children(all);
+	for (size_t i = 0; i < all->count; i++)
+		if (!all->nodes[i].parent)
+			place_from(table, &all->nodes[i]);
 	for (size_t i = 0; i < all->count; i++)
 		if (!all->nodes[i].placed)
-			add(table, &all->nodes[i], NULL);
+			place_from(table, &all->nodes[i]);
 }
 
 static void print_json(const struct tree *all)

@@ -8,7 +8,6 @@
 #include "message.h"
 #include "outfile.h"
 #include "output.h"
-#include "output.h"
 #include "parse.h"
 #include "pt.h"
 #include "stop.h"

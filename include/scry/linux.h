@@ -57,7 +57,7 @@ struct scry_as *scry_linux_as(struct scry_linux *os);
 
 /* A symbol of the kernel itself or of one of its modules. */
 struct scry_linux_symbol {
-	const char *name;	/* the handle's */
+	const char *name;	/* the handle's; of a module's symbol good as told below */
 	uint64_t address;
 	char type;		/* as nm(1): 't', 'T', 'd', ...; of a module's always small */
 	const char *module;	/* its name; NULL = of the kernel itself */
@@ -191,7 +191,10 @@ int64_t scry_linux_cmdline(struct scry_linux *os, const struct scry_linux_task *
 int64_t scry_linux_environ(struct scry_linux *os, const struct scry_linux_task *task, char *buf,
 			   size_t size);
 
-/* Longest path that is told, with its 0 byte. */
+/*
+ * Longest path that is told, with its 0 byte.  A longer one lacks its beginning: ".../b/c".
+ * "?": the name cannot be read.
+ */
 #define SCRY_LINUX_PATH 4096
 
 /* The program's file; "" for a kernel thread. */

@@ -16,6 +16,7 @@
 struct visit {
 	scry_linux_file_fn fn;
 	void *opaque;
+	uint32_t steps;			/* of paths, that may still be gone */
 	char path[SCRY_LINUX_PATH];
 	char socket_path[AF_UNIX_NAME + 2];
 };
@@ -122,7 +123,7 @@ static int visit_file(struct scry_linux *os, struct visit *v, uint32_t fd, uint6
 	if (!ret)
 		ret = os_get(os, inode, OS_INODE_NUMBER, &to.inode);
 	if (!ret)
-		ret = os_file_path(os, file, v->path, sizeof(v->path));
+		ret = os_file_path(os, file, v->path, sizeof(v->path), &v->steps);
 	if (!ret && S_ISSOCK(mode) && !strncmp(v->path, "socket:", 7))
 		ret = os_socket(os, file, &to, v->socket_path, sizeof(v->socket_path));
 	if (ret < 0)
@@ -152,7 +153,7 @@ static int visit_fds(struct scry_linux *os, struct visit *v, uint64_t fds, uint3
 int scry_linux_files(struct scry_linux *os, const struct scry_linux_task *task,
 		     scry_linux_file_fn fn, void *opaque)
 {
-	struct visit v = { .fn = fn, .opaque = opaque };
+	struct visit v = { .fn = fn, .opaque = opaque, .steps = OS_PATH_STEPS };
 	uint64_t files, table, count, fds;
 	int ret = os_get(os, task->address, OS_TASK_FILES, &files);
 

@@ -11,6 +11,7 @@
 #define IS_NODE(x)    (((x) & 3) == 2 && (x) > 4096)	/* of the root */
 #define DEPTH_MOST    31				/* MAPLE_HEIGHT_MAX */
 #define NODES_MOST    (1u << 20)
+#define MAPS_MOST     (1u << 22)
 #define SLOTS_MOST    16u
 #define NAME_MOST     SCRY_LINUX_PATH
 #define VM_SHARED     8u
@@ -22,7 +23,8 @@ struct walk {
 	const struct scry_linux_task *task;
 	scry_linux_map_fn fn;
 	void *opaque;
-	uint32_t nodes;			/* that may still come */
+	uint32_t nodes, maps;		/* that may still come */
+	uint32_t steps;			/* of paths, as well */
 	uint64_t brk, start_brk, start_stack;
 	char name[NAME_MOST];
 };
@@ -71,7 +73,7 @@ static int take_file(struct walk *w, uint64_t file, struct scry_linux_map *map)
 		return ret;
 	map->major = (uint32_t)dev >> 20;
 	map->minor = (uint32_t)dev & 0xfffff;
-	return os_file_path(w->os, file, w->name, sizeof(w->name));
+	return os_file_path(w->os, file, w->name, sizeof(w->name), &w->steps);
 }
 
 static int visit_vma(struct walk *w, uint64_t vma)
@@ -81,6 +83,8 @@ static int visit_vma(struct walk *w, uint64_t vma)
 	int ret = os_get(w->os, vma, OS_VMA_START, &map.start);
 
 	w->name[0] = 0;
+	if (!ret && !w->maps--)
+		return os_damaged("a tree of mappings", vma);
 	if (!ret)
 		ret = os_get(w->os, vma, OS_VMA_END, &map.end);
 	if (!ret)
@@ -160,7 +164,8 @@ static int visit_slots(struct walk *w, uint64_t entry, uint64_t min, uint64_t ma
 int scry_linux_maps(struct scry_linux *os, const struct scry_linux_task *task,
 		    scry_linux_map_fn fn, void *opaque)
 {
-	struct walk w = { .os = os, .task = task, .fn = fn, .opaque = opaque, .nodes = NODES_MOST };
+	struct walk w = { .os = os, .task = task, .fn = fn, .opaque = opaque,
+			  .nodes = NODES_MOST, .maps = MAPS_MOST, .steps = OS_PATH_STEPS };
 	uint64_t root;
 	int ret;
 
@@ -220,10 +225,11 @@ int64_t scry_linux_environ(struct scry_linux *os, const struct scry_linux_task *
 int scry_linux_exe(struct scry_linux *os, const struct scry_linux_task *task, char *path,
 		   size_t size)
 {
+	uint32_t steps = OS_PATH_STEPS;
 	uint64_t file = 0;
 	int ret = task->mm ? os_get(os, task->mm, OS_MM_EXE, &file) : 0;
 
 	if (size)
 		path[0] = 0;
-	return ret < 0 || !file ? ret : os_file_path(os, file, path, size);
+	return ret < 0 || !file ? ret : os_file_path(os, file, path, size, &steps);
 }

@@ -6,15 +6,14 @@
 
 #include "os.h"
 
-#define SYMBOLS_MOST (1u << 18)		/* of one module; the largest have some ten thousand */
-#define BATCH        64u
+#define BATCH 64u
 
 struct table {
 	uint64_t symbols, strings, types;
 	uint64_t count;
 };
 
-static int find_table(struct scry_linux *os, uint64_t module, struct table *t)
+static int find_table(struct scry_linux *os, uint64_t module, uint32_t *left, struct table *t)
 {
 	uint64_t at;
 	int ret = os_get(os, module, OS_MODULE_KALLSYMS, &at);
@@ -30,9 +29,12 @@ static int find_table(struct scry_linux *os, uint64_t module, struct table *t)
 		ret = os_get(os, at, OS_MODSYMS_TYPETAB, &t->types);
 	if (!ret)
 		ret = os_get(os, at, OS_MODSYMS_COUNT, &t->count);
-	if (!ret && t->count > SYMBOLS_MOST)
+	if (ret < 0)
+		return ret;
+	if (t->count > *left)
 		return os_damaged("the symbol table of a module", t->symbols);
-	return ret;
+	*left -= (uint32_t)t->count;
+	return 0;
 }
 
 static int tell(struct scry_linux *os, const struct table *t, const Elf64_Sym *symbol, char type,
@@ -53,7 +55,7 @@ static int tell(struct scry_linux *os, const struct table *t, const Elf64_Sym *s
 int os_module_symbols(struct scry_linux *os, uint64_t module, const struct os_visit_symbol *v)
 {
 	struct table t;
-	int ret = find_table(os, module, &t);
+	int ret = find_table(os, module, v->left, &t);
 
 	for (uint64_t done = 0; !ret && done < t.count; done += BATCH) {
 		uint64_t n = t.count - done < BATCH ? t.count - done : BATCH;

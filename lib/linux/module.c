@@ -2,12 +2,14 @@
 #include "os.h"
 
 #define PARTS_MOST 16
+#define SYMBOLS_MOST (1u << 21)	/* of all modules; the largest have some ten thousand each */
 #define UNFORMED   3	/* enum module_state: nothing of it is right yet */
 
 struct visit {
 	scry_linux_module_fn fn;
 	scry_linux_symbol_fn symbol_fn;		/* or this: for each symbol of each */
 	void *opaque;
+	uint32_t left;				/* symbols that may still come */
 };
 
 /* From 6.4: an array of struct module_memory, code first; of all of them the size. */
@@ -62,7 +64,7 @@ static int on_module(struct scry_linux *os, uint64_t node, void *opaque)
 		return ret;
 	if (v->symbol_fn)
 		return (state & 3) == UNFORMED ? 0 : os_module_symbols(os, gva,
-			&(struct os_visit_symbol){ v->symbol_fn, v->opaque, module.name });
+			&(struct os_visit_symbol){ v->symbol_fn, v->opaque, module.name, &v->left });
 	module.state = "LCGU"[state & 3];
 	module.users = (int32_t)users - 1;	/* MODULE_REF_BASE: its own */
 	return v->fn(&module, v->opaque);
@@ -88,5 +90,6 @@ int os_modules_symbols(struct scry_linux *os, scry_linux_symbol_fn fn, void *opa
 	/* A kernel that has no modules has no symbols of them. */
 	if (!os_has(os, OS_MODULE_KALLSYMS))
 		return 0;
-	return each_module(os, &(struct visit){ .symbol_fn = fn, .opaque = opaque });
+	return each_module(os, &(struct visit){ .symbol_fn = fn, .opaque = opaque,
+						.left = SYMBOLS_MOST });
 }

@@ -65,8 +65,13 @@ int os_symbol(struct scry_linux *os, const char *name, uint64_t *address);
 typedef int (*os_list_fn)(struct scry_linux *os, uint64_t node, void *opaque);
 int os_list(struct scry_linux *os, uint64_t head, os_list_fn fn, void *opaque);
 
-/* The path of the struct file at gva. */
-int os_file_path(struct scry_linux *os, uint64_t file, char *path, size_t size);
+/*
+ * The path of the struct file at gva; "?" if it cannot be read.  *steps is how many names
+ * and mounts the paths of one call may have together, counted down: without any left only
+ * a path's end is told.
+ */
+#define OS_PATH_STEPS (UINT32_C(1) << 22)
+int os_file_path(struct scry_linux *os, uint64_t file, char *path, size_t size, uint32_t *steps);
 
 /* Fill `socket` and its path of the struct file of a socket. */
 int os_socket(struct scry_linux *os, uint64_t file, struct scry_linux_file *to, char *path,
@@ -75,11 +80,15 @@ int os_socket(struct scry_linux *os, uint64_t file, struct scry_linux_file *to, 
 /* Read the whole task at gva. */
 int os_task(struct scry_linux *os, uint64_t gva, struct scry_linux_task *task);
 
-/* modsyms.c: each symbol of the struct module at gva, whose name v->module is. */
+/*
+ * modsyms.c: each symbol of the struct module at gva, whose name v->module is; *v->left
+ * is how many all modules may have together, counted down.
+ */
 struct os_visit_symbol {
 	scry_linux_symbol_fn fn;
 	void *opaque;
 	const char *module;
+	uint32_t *left;
 };
 int os_module_symbols(struct scry_linux *os, uint64_t gva, const struct os_visit_symbol *v);
 

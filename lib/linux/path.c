@@ -8,20 +8,24 @@
 
 #define NAME_MOST  256		/* NAME_MAX and a 0 byte */
 #define STEPS_MOST 2048		/* names and mounts in one path */
+#define STEPS_FEW  8		/* that each path may have, however many paths there are */
+#define CUT        "..."
 
-/* A path that grows towards its beginning. */
+/* A path that grows towards its beginning; before it there is always room for CUT. */
 struct path {
 	char text[SCRY_LINUX_PATH];
 	size_t at;
 };
 
-static bool prepend(struct path *path, const char *text, size_t len)
+static bool has_room(const struct path *path, size_t len)
 {
-	if (len > path->at)
-		return false;
+	return path->at >= len + strlen(CUT);
+}
+
+static void prepend(struct path *path, const char *text, size_t len)
+{
 	path->at -= len;
 	memcpy(path->text + path->at, text, len);
-	return true;
 }
 
 static int dentry_name(struct scry_linux *os, uint64_t dentry, char name[NAME_MOST])
@@ -56,14 +60,20 @@ static int up_mount(struct scry_linux *os, uint64_t *mount, uint64_t *dentry, bo
 	return 0;
 }
 
-static int climb(struct scry_linux *os, uint64_t mount, uint64_t dentry, struct path *path)
+/*
+ * Up to the root.  A program can make a path as long as it likes: of one that is too
+ * long, or for which no steps are left, the beginning is cut off.
+ */
+static int climb(struct scry_linux *os, uint64_t mount, uint64_t dentry, struct path *path,
+		 uint32_t *steps)
 {
-	for (int i = 0; i < STEPS_MOST; i++) {
+	for (int i = 0; i < STEPS_MOST && (*steps || i < STEPS_FEW); i++) {
 		uint64_t root, parent;
 		char name[NAME_MOST];
 		bool there = true;
 		int ret = os_get(os, mount, OS_MOUNT_ROOT, &root);
 
+		*steps -= *steps > 0;
 		if (!ret)
 			ret = os_get(os, dentry, OS_DENTRY_PARENT, &parent);
 		if (!ret && (dentry == root || parent == dentry)) {
@@ -76,11 +86,14 @@ static int climb(struct scry_linux *os, uint64_t mount, uint64_t dentry, struct 
 			ret = dentry_name(os, dentry, name);
 		if (ret < 0)
 			return ret;
-		if (!prepend(path, name, strlen(name)) || !prepend(path, "/", 1))
-			return os_damaged("a path", dentry);
+		if (!has_room(path, strlen(name) + 1))
+			break;
+		prepend(path, name, strlen(name));
+		prepend(path, "/", 1);
 		dentry = parent;
 	}
-	return os_damaged("a path", dentry);
+	prepend(path, CUT, strlen(CUT));
+	return 0;
 }
 
 static int type_name(struct scry_linux *os, uint64_t inode, char *name, size_t size)
@@ -132,9 +145,10 @@ static int has_made_up_name(struct scry_linux *os, uint64_t dentry, bool *is)
 	return ret;
 }
 
-static int tree_path(struct scry_linux *os, uint64_t dentry, uint64_t mnt, char *path, size_t size)
+static int tree_path(struct scry_linux *os, uint64_t dentry, uint64_t mnt, char *path, size_t size,
+		     uint32_t *steps)
 {
-	struct path p = { .at = sizeof(p.text) };
+	struct path p = { .at = sizeof(p.text) - 1 };
 	uint64_t parent, hash;
 	int ret = os_get(os, dentry, OS_DENTRY_PARENT, &parent);
 
@@ -145,16 +159,17 @@ static int tree_path(struct scry_linux *os, uint64_t dentry, uint64_t mnt, char 
 	if (!ret && !hash && parent != dentry)
 		prepend(&p, " (deleted)", 10);
 	if (!ret)
-		ret = climb(os, mnt - os->member[OS_MOUNT_MNT].offset, dentry, &p);
+		ret = climb(os, mnt - os->member[OS_MOUNT_MNT].offset, dentry, &p, steps);
 	if (ret < 0)
 		return ret;
-	if (p.at == sizeof(p.text))
+	if (p.at == sizeof(p.text) - 1)
 		prepend(&p, "/", 1);
-	snprintf(path, size, "%.*s", (int)(sizeof(p.text) - p.at), p.text + p.at);
+	p.text[sizeof(p.text) - 1] = 0;
+	snprintf(path, size, "%s", p.text + p.at);
 	return 0;
 }
 
-int os_file_path(struct scry_linux *os, uint64_t file, char *path, size_t size)
+static int read_path(struct scry_linux *os, uint64_t file, char *path, size_t size, uint32_t *steps)
 {
 	char name[NAME_MOST];
 	uint64_t dentry, mnt;
@@ -169,5 +184,17 @@ int os_file_path(struct scry_linux *os, uint64_t file, char *path, size_t size)
 		ret = dentry_name(os, dentry, name);
 	if (ret < 0)
 		return ret;
-	return is ? made_up(os, file, name, path, size) : tree_path(os, dentry, mnt, path, size);
+	return is ? made_up(os, file, name, path, size) :
+		    tree_path(os, dentry, mnt, path, size, steps);
+}
+
+int os_file_path(struct scry_linux *os, uint64_t file, char *path, size_t size, uint32_t *steps)
+{
+	int ret = read_path(os, file, path, size, steps);
+
+	/* One name that cannot be read must not end the list that it is in. */
+	if (ret != SCRY_E_STATE && ret != SCRY_E_ADDRESS && ret != SCRY_E_NOTMAPPED)
+		return ret;
+	snprintf(path, size, "?");
+	return 0;
 }

@@ -28,6 +28,11 @@ static int is_named(const struct scry_linux_symbol *symbol, void *opaque)
 	return 1;
 }
 
+static const char *without_modules(const struct scry_linux *os)
+{
+	return os->btf ? "" : "; those of its modules cannot be found: it has no BTF";
+}
+
 int scry_linux_symbol(struct scry_linux *os, const char *name, uint64_t *address)
 {
 	struct by_name by = { .name = name };
@@ -40,7 +45,8 @@ int scry_linux_symbol(struct scry_linux *os, const char *name, uint64_t *address
 		*address = by.address;
 	if (ret)
 		return ret < 0 ? ret : 0;
-	return scry_fail(SCRY_E_NOTFOUND, "the guest's kernel and its modules have no symbol '%s'", name);
+	return scry_fail(SCRY_E_NOTFOUND, "the guest's kernel %s no symbol '%s'%s",
+			 os->btf ? "and its modules have" : "has", name, without_modules(os));
 }
 
 struct by_address {
@@ -73,8 +79,9 @@ static int in_a_module(struct scry_linux *os, uint64_t address, struct scry_linu
 	if (ret < 0)
 		return ret;
 	if (!by.found)
-		return scry_fail(SCRY_E_NOTFOUND, "0x%llx is neither in the guest's kernel image nor in a "
-				 "module", (unsigned long long)address);
+		return scry_fail(SCRY_E_NOTFOUND, "0x%llx is not in the guest's kernel image%s%s",
+				 (unsigned long long)address, os->btf ? ", nor in a module" : "",
+				 without_modules(os));
 	*symbol = by.best;
 	symbol->name = os->symbol_name;
 	symbol->module = os->symbol_module;

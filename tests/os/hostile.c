@@ -113,7 +113,8 @@ static struct scry_vm *vm_new(void)
 
 struct look {
 	struct scry_linux *os;
-	uint64_t tasks, maps, files, records, modules, members, sites;
+	uint64_t tasks, maps, files, records, modules, members, sites, symbols, of_modules;
+	uint64_t address;		/* of a symbol of a module */
 };
 
 static int on_map(const struct scry_linux_map *map, void *opaque)
@@ -162,8 +163,12 @@ static int on_member(const struct scry_linux_member *member, void *opaque)
 
 static int on_symbol(const struct scry_linux_symbol *symbol, void *opaque)
 {
-	(void)opaque;
-	return strlen(symbol->name) >= 512;
+	((struct look *)opaque)->symbols += strlen(symbol->name) < 512;
+	if (symbol->module) {
+		((struct look *)opaque)->of_modules += strlen(symbol->module) < 64;
+		((struct look *)opaque)->address = symbol->address;
+	}
+	return 0;
 }
 
 static int on_site(const struct scry_linux_site *site, void *opaque)
@@ -176,13 +181,19 @@ static int on_site(const struct scry_linux_site *site, void *opaque)
 
 static void look_at_all(struct look *look)
 {
+	struct scry_linux_symbol symbol;
 	struct scry_linux_task task;
+	uint64_t address;
 
 	scry_linux_tasks(look->os, SCRY_LINUX_THREADS, on_task, look);
 	scry_linux_task(look->os, 2, &task);
 	scry_linux_modules(look->os, on_module, look);
 	scry_linux_log(look->os, on_record, look);
 	scry_linux_members(look->os, "task_struct", on_member, look);
+	scry_linux_symbols(look->os, on_symbol, look);
+	scry_linux_symbol(look->os, "no such symbol", &address);
+	if (!scry_linux_symbol_at(look->os, look->address + 1, &symbol))
+		on_symbol(&symbol, look);
 }
 
 /* As it is all must be there. */
@@ -193,19 +204,19 @@ static int check_true(struct scry_vm *vm)
 	if (scry_linux_open(vm, &look.os) < 0)
 		return die("the copy as it is");
 	look_at_all(&look);
-	if (scry_linux_symbols(look.os, on_symbol, NULL))
-		return die("symbols");
 	if (scry_linux_sites(look.os, UINT32_MAX, on_site, &look) < 0)
 		return die("sites");
 	scry_linux_close(look.os);
 	printf("%llu tasks, %llu mappings, %llu files, %llu records, %llu modules, %llu members, "
-	       "%llu sites\n",
+	       "%llu sites, %llu symbols, %llu of modules\n",
 	       (unsigned long long)look.tasks, (unsigned long long)look.maps,
 	       (unsigned long long)look.files, (unsigned long long)look.records,
 	       (unsigned long long)look.modules, (unsigned long long)look.members,
-	       (unsigned long long)look.sites);
+	       (unsigned long long)look.sites, (unsigned long long)look.symbols,
+	       (unsigned long long)look.of_modules);
 	return look.tasks > 20 && look.maps > 5 && look.files > 2 && look.records > 100 &&
-	       look.modules && look.members > 100 && look.sites > 100 ? 0 : die("too little is there");
+	       look.modules && look.members > 100 && look.sites > 100 && look.symbols > 10000 &&
+	       look.of_modules ? 0 : die("too little is there");
 }
 
 /* Lies from the beginning on, or only once it is found. */

@@ -319,6 +319,7 @@ static const struct {
 	{ "callwait", do_callwait }, { "switches", do_switches }, { "symbol", do_symbol },
 	{ "fresh", do_fresh }, { "resident", do_resident }, { "people", do_people },
 	{ "spin", do_spin },   { "calls", do_calls },  { "cat", proc_cat },   { "links", proc_links },
+	{ "link", proc_link },
 	{ "tasks", proc_tasks }, { "symbols", proc_symbols }, { "log", proc_log },
 	{ "fill", do_fill }, { "call32", do_call32 }, { "interrupted", do_interrupted },
 };

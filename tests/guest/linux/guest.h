@@ -40,6 +40,7 @@ int sleep_with_open_files(void);
 /* proc.c: tell what /proc says. */
 void proc_cat(const char *line, const char *arg);
 void proc_links(const char *line, const char *arg);
+void proc_link(const char *line, const char *arg);
 void proc_tasks(const char *line, const char *arg);
 void proc_symbols(const char *line, const char *arg);
 void proc_log(const char *line, const char *arg);

@@ -101,6 +101,55 @@ int sleep_with_open_files(void)
 	return 0;
 }
 
+/* Deeper than a path can tell: with its memory, a mapping and a file there, and one behind it. */
+static void open_far_away(void)
+{
+	char name[251];
+	int fd;
+
+	memset(name, 'f', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	for (int i = 0; i < 20; i++)
+		if (mkdir(name, 0777) < 0 || chdir(name) < 0)
+			return;
+	fd = open("far", O_RDWR | O_CREAT, 0600);
+	if (fd < 0 || ftruncate(fd, 4096) < 0)
+		return;
+	mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	open("/tmp", O_RDONLY | O_DIRECTORY);
+}
+
+static void run_far_away(void)
+{
+	int fds[2];
+	char c;
+
+	if (pipe(fds) < 0)
+		return;
+	if (!fork()) {
+		if (chdir("/tmp") < 0)
+			_exit(1);
+		open_far_away();
+		if (write(fds[1], "", 1) < 0)
+			_exit(1);
+		sleep_on("far away");
+	}
+	close(fds[1]);
+	if (read(fds[0], &c, 1) != 1)
+		tell("the far one fell over");
+	close(fds[0]);
+}
+
+/* Each the child of the one before it. */
+static void run_lineage(int more)
+{
+	if (fork())
+		return;
+	if (more)
+		run_lineage(more - 1);
+	sleep_on("lineage");
+}
+
 /* A process that is ready once a byte has come. */
 static void run_sleeper(void)
 {
@@ -135,6 +184,8 @@ void make_people(void)
 	mount("tmp", "/tmp/deep/er", "tmpfs", 0, "mode=777");
 	loopback_up();
 	run_sleeper();
+	run_far_away();
+	run_lineage(69);
 	if (!fork())
 		_exit(0);		/* a zombie: nobody waits for it */
 	pid = fork();

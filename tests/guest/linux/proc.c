@@ -80,6 +80,15 @@ void proc_links(const char *line, const char *arg)
 	tell("%s: done", line);
 }
 
+/* Where one link leads. */
+void proc_link(const char *line, const char *arg)
+{
+	char to[512];
+	ssize_t n = readlink(arg + 1, to, sizeof(to) - 1);
+
+	tell("%s: %.*s", line, n < 0 ? 0 : (int)n, to);
+}
+
 /* A field of a file as "Uid:\t0 ...", as a number. */
 static unsigned long field(const char *text, const char *name)
 {
