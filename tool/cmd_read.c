@@ -73,6 +73,7 @@ static int read_raw(const struct place *place, const struct request *r)
 		return EXIT_FAILURE;
 	if (r->file)
 		stop_on_signals();
+	file.ends_on_stop = true;
 	if (each_chunk(place, r, write_chunk, &file)) {
 		outfile_abandon(&file);
 		return EXIT_FAILURE;

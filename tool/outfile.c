@@ -11,6 +11,7 @@
 
 #include "message.h"
 #include "outfile.h"
+#include "stop.h"
 
 static int open_direct(struct outfile *file)
 {
@@ -97,16 +98,24 @@ int outfile_open(struct outfile *file, const char *path)
 	return ret;
 }
 
+static const char *left_behind(const struct outfile *file)
+{
+	return file->whole ? "; nothing of it was left behind" : "";
+}
+
 int outfile_write(struct outfile *file, const void *buf, size_t len)
 {
 	while (len) {
-		ssize_t n = write(file->fd, buf, len);
+		ssize_t n;
 
+		if (file->ends_on_stop && stop_asked())
+			return fail("interrupted%s", left_behind(file));
+		n = write(file->fd, buf, len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return fail("cannot write %s: %s%s", file->path, strerror(errno),
-				    file->whole ? "; nothing of it was left behind" : "");
+				    left_behind(file));
 		buf = (const char *)buf + n;
 		len -= (size_t)n;
 	}

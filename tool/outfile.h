@@ -16,6 +16,7 @@ struct outfile {
 	char *path;	/* as messages name it */
 	bool whole;	/* a regular file, which appears when it is complete */
 	char *temporary;	/* its name until then; NULL = none */
+	bool ends_on_stop;	/* to be set once open: stop_asked() ends a write, to a stalled pipe, too */
 };
 
 /* Each returns 0, or EXIT_FAILURE with the reason said.  path NULL = stdout. */

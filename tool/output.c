@@ -59,12 +59,17 @@ void json_add_hex(struct json_object *object, const char *key, uint64_t value)
 	json_add(object, key, json_hex(value));
 }
 
+void json_print_to(FILE *to, struct json_object *object)
+{
+	fprintf(to, "%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+							   JSON_C_TO_STRING_SPACED |
+							   JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
 void json_print(struct json_object *object)
 {
-	printf("%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
-						      JSON_C_TO_STRING_SPACED |
-						      JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
+	json_print_to(stdout, object);
 }
 
 struct libscols_table *table_new(const struct column *columns, size_t count, bool headings)

@@ -30,6 +30,7 @@ void json_add_hex(struct json_object *object, const char *key, uint64_t value);
 
 /* Print and free it. */
 void json_print(struct json_object *object);
+void json_print_to(FILE *to, struct json_object *object);
 
 struct column {
 	const char *name;

@@ -122,6 +122,7 @@ int scry_msr_set(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t val
  * whole length, so that size 0 asks for the length.  scry_xsave_set() takes
  * a whole area.
  */
+#define SCRY_XSAVE_LEAST 576	/* bytes: of the legacy region and the header */
 int scry_xsave_get(struct scry_vm *vm, unsigned vcpu, void *area, size_t size);
 int scry_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, size_t size);
 

@@ -200,6 +200,34 @@ pipe() {
 	scry dump "file:$d/core" "$work/pipe" >/dev/null && wait $! && cmp "$d/core" "$work/empty/piped"
 }
 
+# Its report is not behind the dump then.
+to_stdout() {
+	scry dump --zstd "file:$d/core" /dev/stdout 2>"$work/err" | cat >"$d/piped.zst" &&
+		zstd -qdf "$d/piped.zst" -o "$d/again" && cmp "$d/core" "$d/again" &&
+		scry info "file:$d/piped.zst" >"$work/out" && grep -q " in /dev/stdout" "$work/err" ||
+		return 1
+	scry dump --json "file:$d/core" /dev/stdout 2>"$work/err" | cat >"$d/again" &&
+		cmp "$d/core" "$d/again" && pick 'd["vcpus"]' <"$work/err" && rm "$d/piped.zst"
+}
+
+# A kernel whose tables have all entries lead to one that is empty: to search them takes for ever.
+endless_tables() {
+	python3 - "$d/endless" <<-'EOF'
+	import struct, sys
+	image = bytearray(1 << 20)
+	info = b"OSRELEASE=endless\nSYMBOL(init_uts_ns)=ffffffff80002000\nNUMBER(phys_base)=0\n" \
+	    b"SYMBOL(swapper_pg_dir)=ffffffff80003000\n"
+	image[0x1000:0x1000 + len(info)] = info
+	image[0x2000:0x2006] = b"Linux\0"
+	image[0x2082:0x2082 + 8] = b"endless\0"
+	for table in 0x3000, 0x4000, 0x5000:
+	    image[table:table + 4096] = 512 * struct.pack("<Q", table + 0x1000 | 3)
+	open(sys.argv[1], "wb").write(image)
+	EOF
+	scry dump --json "file:$d/endless" "$d/again" >"$work/out" &&
+		same "VMCOREINFO" "$(pick 'd["vmcoreinfo"]' <"$work/out")" True
+}
+
 guest_tests() {
 	test_that "QEMU's cores, paging and not" qemu_cores
 	test_that "QEMU's core of a part of memory" qemu_part
@@ -221,4 +249,6 @@ guest_tests() {
 	test_that "no system calls in a dump" no_calls
 	test_that "not as root" as_nobody
 	test_that "into a pipe" pipe
+	test_that "into standard output" to_stdout
+	test_that "a kernel's page tables without end" endless_tables
 }

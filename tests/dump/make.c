@@ -86,17 +86,20 @@ static void put_qemu(struct bytes *b, unsigned cpu, uint32_t cs_flags)
 	put_note(b, "QEMU", 0, &q, sizeof(q));
 }
 
-static struct bytes make_notes(int system)
+static struct bytes make_notes(int system, size_t xsave)
 {
 	static const char info[] = "OSRELEASE=6.1.0\nNUMBER(phys_base)=-4194304\n"
 				   "SYMBOL(swapper_pg_dir)=ffffffff80406000\n"
 				   "NUMBER(pgtable_l5_enabled)=0\n";
+	static const unsigned char area[4096];
 	struct bytes b = { 0 };
 
 	for (unsigned i = 0; i < MADE_CPUS; i++)
 		put_prstatus(&b, i);
 	for (unsigned i = 0; system && i < MADE_CPUS; i++)
 		put_qemu(&b, i, 0xaf9b00);
+	if (xsave)
+		put_note(&b, "LINUX", NT_X86_XSTATE, area, xsave);
 	put_note(&b, "VMCOREINFO", 0, info, sizeof(info) - 1);
 	return b;
 }
@@ -105,14 +108,14 @@ struct segment {
 	uint64_t gpa, size;
 };
 
-struct bytes make_elf64(int system)
+static struct bytes make_core(int system, size_t xsave)
 {
 	static const struct segment segments[] = {
 		{ 0xa000, 0x2000 }, { 0, 0x8000 }, { 0x100000000, 0x2000 },
 		{ 0x100000000, 0x1000 }, { 0x100001000, 0x2000 },
 	};
 	enum { COUNT = sizeof(segments) / sizeof(segments[0]) };
-	struct bytes b = { 0 }, notes = make_notes(system);
+	struct bytes b = { 0 }, notes = make_notes(system, xsave);
 	Elf64_Ehdr e = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
 			 .e_type = ET_CORE, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
 			 .e_phoff = sizeof(e), .e_ehsize = sizeof(e),
@@ -134,6 +137,16 @@ struct bytes make_elf64(int system)
 	for (int i = 0; i < COUNT; i++)
 		put_memory(&b, segments[i].gpa, segments[i].size);
 	return b;
+}
+
+struct bytes make_elf64(int system)
+{
+	return make_core(system, 0);
+}
+
+struct bytes make_elf64_with_xsave(size_t size)
+{
+	return make_core(1, size);
 }
 
 struct bytes make_elf32(void)

@@ -22,6 +22,9 @@ uint8_t byte_at(uint64_t gpa);
 #define MADE_CPUS 2
 #define MADE_CR3  UINT64_C(0x6000)
 struct bytes make_elf64(int system);
+
+/* The same, whose first vCPU has an XSAVE area of so many bytes, if any. */
+struct bytes make_elf64_with_xsave(size_t size);
 struct bytes make_elf32(void);	/* of one vCPU, memory 0 to 0x3000 */
 struct bytes make_lime(void);	/* 0x1000 to 0x9fc00, 0x100000 to 0x110000 */
 struct bytes make_raw(size_t size);

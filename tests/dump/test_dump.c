@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <scry/scry.h>
 
 #include "../lib/test.h"
+#include "lib/drivers/dump/format.h"
 #include "make.h"
 
 static struct scry_vm *open_fd(int fd, int *ret)
@@ -34,6 +36,14 @@ static struct scry_vm *open_bytes(struct bytes b)
 	close(fd);
 	assert_ok(ret);
 	return vm;
+}
+
+static struct bytes text(const char *what, size_t size)
+{
+	struct bytes b = { calloc(1, size), size };
+
+	memcpy(b.data, what, strlen(what) < size ? strlen(what) : size);
+	return b;
 }
 
 static void refuses(struct bytes b, const char *words)
@@ -117,6 +127,20 @@ static void test_elf_registers(void **state)
 	assert_int_equal(value, 0xffff88800fc00000);
 	assert_error(SCRY_E_REFUSED, scry_msr_get(vm, 0, 0xc0000082, &value));
 	assert_error(SCRY_E_INVAL, scry_regs_get(vm, MADE_CPUS, &r));
+	scry_close(vm);
+}
+
+/* An area without a header is none. */
+static void test_xsave(void **state)
+{
+	struct scry_vm *vm = open_bytes(make_elf64_with_xsave(SCRY_XSAVE_LEAST));
+	unsigned char area[SCRY_XSAVE_LEAST];
+
+	(void)state;
+	assert_int_equal(scry_xsave_get(vm, 0, area, sizeof(area)), sizeof(area));
+	scry_close(vm);
+	vm = open_bytes(make_elf64_with_xsave(SCRY_XSAVE_LEAST - 64));
+	assert_error(SCRY_E_UNSUPPORTED, scry_xsave_get(vm, 0, area, sizeof(area)));
 	scry_close(vm);
 }
 
@@ -224,6 +248,29 @@ static void test_zstd(void **state)
 	free(plain.data);
 }
 
+/* Of a hole no memory is made, however many frames it is said to tell of. */
+static void test_zstd_of_holes(void **state)
+{
+	const struct dump_zstd_footer footer = { 1 << 27, 0, DUMP_ZSTD_TABLE_END };
+	struct bytes b = text("\x28\xb5\x2f\xfd", 4096);
+	const off_t size = (off_t)2 << 30;
+	struct rusage before, after;
+	int fd = make_file(&b), ret;
+
+	(void)state;
+	free(b.data);
+	assert_ok(ftruncate(fd, size));
+	assert_int_equal(pwrite(fd, &footer, sizeof(footer), size - (off_t)sizeof(footer)),
+			 sizeof(footer));
+	assert_ok(getrusage(RUSAGE_SELF, &before));
+	assert_null(open_fd(fd, &ret));
+	assert_int_equal(ret, SCRY_E_INVAL);
+	assert_says("table of frames");
+	assert_ok(getrusage(RUSAGE_SELF, &after));
+	assert_true(after.ru_maxrss - before.ru_maxrss < 256 << 10);
+	close(fd);
+}
+
 static void test_cut_short(void **state)
 {
 	static const uint64_t map[][2] = { { 0, 0x8000 }, { 0xa000, 0x2000 },
@@ -274,14 +321,6 @@ static void test_read_only(void **state)
 		if (!scry_cap(vm, cap, &reason))
 			assert_true(reason[0]);
 	scry_close(vm);
-}
-
-static struct bytes text(const char *what, size_t size)
-{
-	struct bytes b = { calloc(1, size), size };
-
-	memcpy(b.data, what, strlen(what) < size ? strlen(what) : size);
-	return b;
 }
 
 static void test_refused(void **state)
@@ -421,12 +460,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_elf_memory),
 		cmocka_unit_test(test_elf_registers),
+		cmocka_unit_test(test_xsave),
 		cmocka_unit_test(test_vmcore),
 		cmocka_unit_test(test_elf32),
 		cmocka_unit_test(test_lime),
 		cmocka_unit_test(test_raw),
 		cmocka_unit_test(test_sparse),
 		cmocka_unit_test(test_zstd),
+		cmocka_unit_test(test_zstd_of_holes),
 		cmocka_unit_test(test_cut_short),
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_refused),

@@ -4,12 +4,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../lib/test.h"
 #include "outfile.h"
+#include "stop.h"
 
 /* In a folder of its own. */
 static int setup(void **state)
@@ -137,6 +139,52 @@ static void test_refuses_a_link_to_nothing(void **state)
 	assert_int_equal(type_of("file"), 0);
 }
 
+/* Interrupted while nobody reads what it writes. */
+static void write_to_stalled_pipe(void)
+{
+	static const char much[1 << 20];
+	struct outfile file;
+
+	stop_on_signals();
+	if (outfile_open(&file, "file"))
+		_exit(1);
+	file.ends_on_stop = true;
+	if (!outfile_write(&file, much, sizeof(much)))
+		_exit(2);
+	outfile_abandon(&file);
+	_exit(42);
+}
+
+static void test_stop_ends_a_write_that_stalls(void **state)
+{
+	int status, full = 0, fd, ended = 0;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(mkfifo("file", 0600), 0);
+	fd = open("file", O_RDWR);
+	assert_true(fd >= 0);
+	pid = fork();
+	if (!pid)
+		write_to_stalled_pipe();
+	while (full < 65536 && !waitpid(pid, &status, WNOHANG)) {
+		assert_int_equal(ioctl(fd, FIONREAD, &full), 0);
+		usleep(1000);
+	}
+	/* Until it ends: the first may come just before it writes. */
+	for (int i = 0; i < 3000 && !ended; i++) {
+		kill(pid, SIGINT);
+		usleep(10000);
+		ended = waitpid(pid, &status, WNOHANG);
+	}
+	if (!ended)
+		kill(pid, SIGKILL);
+	close(fd);
+	assert_int_equal(ended, pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 42);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +192,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_abandoned_leaves_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_takes_the_place_of_another, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop_ends_a_write_that_stalls, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_writes_behind_a_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refuses_a_link_to_nothing, setup, teardown),
 	};

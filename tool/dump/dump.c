@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "../memmap.h"
 #include "../message.h"
@@ -24,6 +26,7 @@ struct dumping {
 	unsigned char *buf;
 	struct dump_linux guest;
 	bool paused;
+	FILE *report;
 };
 
 static bool is_zero(const unsigned char *page)
@@ -117,15 +120,26 @@ static int prepare(struct dumping *d, const struct dump_opts *opts)
 	return dump_notes(d->vm, d->guest.vmcoreinfo, &d->notes);
 }
 
+/* Where the report goes: not behind the dump, which has no other end than its last byte. */
+static FILE *report_to(const struct outfile *file)
+{
+	struct stat dump, out;
+	bool same = !fstat(file->fd, &dump) && !fstat(STDOUT_FILENO, &out) &&
+		    dump.st_dev == out.st_dev && dump.st_ino == out.st_ino;
+
+	return same && !S_ISCHR(dump.st_mode) ? stderr : stdout;
+}
+
 static void report(const struct dumping *d, const struct dump_opts *opts, unsigned vcpus)
 {
 	char ram[32], bytes[32];
 	struct json_object *o;
 
 	if (!opts->json) {
-		printf("%s of memory, %u vCPU%s%s: %s in %s\n", format_size(ram, sizeof(ram), d->total),
-		       vcpus, vcpus == 1 ? "" : "s", d->guest.vmcoreinfo ? ", VMCOREINFO" : "",
-		       format_size(bytes, sizeof(bytes), d->sink.written), opts->file);
+		fprintf(d->report, "%s of memory, %u vCPU%s%s: %s in %s\n",
+			format_size(ram, sizeof(ram), d->total), vcpus, vcpus == 1 ? "" : "s",
+			d->guest.vmcoreinfo ? ", VMCOREINFO" : "",
+			format_size(bytes, sizeof(bytes), d->sink.written), opts->file);
 		return;
 	}
 	o = checked(json_object_new_object());
@@ -134,7 +148,7 @@ static void report(const struct dumping *d, const struct dump_opts *opts, unsign
 	json_add_number(o, "written_bytes", d->sink.written);
 	json_add_number(o, "vcpus", vcpus);
 	json_add(o, "vmcoreinfo", json_object_new_boolean(!!d->guest.vmcoreinfo));
-	json_print(o);
+	json_print_to(d->report, o);
 }
 
 static int dump_to(struct dumping *d, const struct dump_opts *opts)
@@ -144,6 +158,8 @@ static int dump_to(struct dumping *d, const struct dump_opts *opts)
 
 	if (ret)
 		return ret;
+	file.ends_on_stop = true;
+	d->report = report_to(&file);
 	ret = sink_open(&d->sink, &file, opts->zstd);
 	if (!ret)
 		ret = prepare(d, opts);

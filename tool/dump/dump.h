@@ -45,8 +45,6 @@ struct dump_linux {
  * the text is the caller's.  NULL if there is none.
  */
 char *dump_find_vmcoreinfo(struct scry_vm *vm);
-/* The number behind "NAME=", at the beginning of a line. */
-bool dump_vmcoreinfo_number(const char *text, const char *name, int base, uint64_t *value);
 
 /* kernelmap.c: the rest of *l, by the kernel's own page tables. */
 void dump_find_kernel_map(struct scry_vm *vm, struct dump_linux *l);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../lib/drivers/dump/format.h"
 #include "../memmap.h"
 #include "dump.h"
 
@@ -13,10 +14,13 @@
 #define DIRECT_ALIGN  (UINT64_C(1) << 30)
 #define DIRECT_SEARCH (UINT64_C(1) << 46)
 
+/* Entries of tables that are passed at most: the guest waits, and may have made its tables so. */
+#define STEPS_MOST 8192
+
 /* The first mapped address from gva to last; what is not mapped is passed by the table. */
 static bool next_mapped(struct scry_as *as, uint64_t gva, uint64_t last, struct scry_walk *w)
 {
-	while (gva <= last) {
+	for (int i = 0; gva <= last && i < STEPS_MOST; i++) {
 		uint64_t size;
 
 		if (scry_walk(as, gva, w) < 0)
@@ -74,10 +78,10 @@ void dump_find_kernel_map(struct scry_vm *vm, struct dump_linux *l)
 	uint64_t top, phys_base, la57 = 0;
 	struct scry_as *as;
 
-	if (!dump_vmcoreinfo_number(l->vmcoreinfo, "SYMBOL(swapper_pg_dir)=", 16, &top) ||
-	    !dump_vmcoreinfo_number(l->vmcoreinfo, "NUMBER(phys_base)=", 10, &phys_base))
+	if (!dump_vmcoreinfo_number(l->vmcoreinfo, "SYMBOL(swapper_pg_dir)", 16, &top) ||
+	    !dump_vmcoreinfo_number(l->vmcoreinfo, "NUMBER(phys_base)", 10, &phys_base))
 		return;
-	dump_vmcoreinfo_number(l->vmcoreinfo, "NUMBER(pgtable_l5_enabled)=", 10, &la57);
+	dump_vmcoreinfo_number(l->vmcoreinfo, "NUMBER(pgtable_l5_enabled)", 10, &la57);
 	opts.mode = la57 ? SCRY_PAGING_5LEVEL : SCRY_PAGING_4LEVEL;
 	if (scry_as_open(vm, top - IMAGE_FIRST + phys_base, &opts, &as) < 0)
 		return;

@@ -125,7 +125,7 @@ static void add_xsave(struct dump_bytes *b, struct scry_vm *vm, unsigned vcpu, u
 	int size = scry_xsave_get(vm, vcpu, NULL, 0);
 	unsigned char *area;
 
-	if (size < LEGACY_BYTES)
+	if (size < SCRY_XSAVE_LEAST)
 		return;
 	area = checked(malloc((size_t)size));
 	if (scry_xsave_get(vm, vcpu, area, (size_t)size) == size) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../lib/drivers/dump/format.h"
 #include "../memmap.h"
 #include "../message.h"
 #include "dump.h"
@@ -9,17 +10,6 @@
 #define PAGE       4096u
 #define KERNEL_MAP UINT64_C(0xffffffff80000000)
 #define BEGINNING  "OSRELEASE="
-
-bool dump_vmcoreinfo_number(const char *text, const char *name, int base,
-			    uint64_t *value)
-{
-	const char *at = strstr(text, name);
-
-	if (!at || (at > text && at[-1] != '\n'))
-		return false;
-	*value = strtoull(at + strlen(name), NULL, base);
-	return true;
-}
 
 /*
  * Any page may hold such a text (a file's, say).  That of the running kernel leads to
@@ -33,8 +23,8 @@ static bool is_genuine(struct scry_vm *vm, const char *text)
 	char uts[512];
 
 	if (!len || len >= 65 ||
-	    !dump_vmcoreinfo_number(text, "SYMBOL(init_uts_ns)=", 16, &symbol) ||
-	    !dump_vmcoreinfo_number(text, "NUMBER(phys_base)=", 10, &phys_base))
+	    !dump_vmcoreinfo_number(text, "SYMBOL(init_uts_ns)", 16, &symbol) ||
+	    !dump_vmcoreinfo_number(text, "NUMBER(phys_base)", 10, &phys_base))
 		return false;
 	gpa = symbol - KERNEL_MAP + phys_base;
 	if (scry_read_phys(vm, gpa, uts, sizeof(uts)) < 0)

@@ -9,7 +9,6 @@
 #define FTAG_OFFSET   4		/* of the FXSAVE area: a bit a register */
 #define FSTAT_OFFSET  2
 #define ST_OFFSET     32
-#define LEGACY_BYTES  512
 #define STATE_BV      512	/* offset of XSTATE_BV: which components there are */
 #define X87_AND_SSE   3u
 
@@ -28,7 +27,7 @@ static bool state_get(struct gdb *g, struct state *s)
 	if (scry_regs_get(g->vm, g->vcpu, &s->regs) < 0)
 		return false;
 	size = scry_xsave_get(g->vm, g->vcpu, NULL, 0);
-	if (size < LEGACY_BYTES)
+	if (size < SCRY_XSAVE_LEAST)
 		return true;
 	s->xsave = checked(malloc((size_t)size));
 	s->xsave_size = (size_t)size;

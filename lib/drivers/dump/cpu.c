@@ -211,7 +211,8 @@ int dump_cpu_scry(struct dump_vm *d, unsigned n, const void *desc, size_t len)
 
 void dump_cpu_xsave(struct dump_vm *d, unsigned n, uint64_t offset, size_t len)
 {
-	if (n >= d->cpus)
+	/* Without a header it cannot be told what it has. */
+	if (n >= d->cpus || len < SCRY_XSAVE_LEAST)
 		return;
 	d->cpu[n].xsave_offset = offset;
 	d->cpu[n].xsave_size = len;

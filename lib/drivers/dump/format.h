@@ -2,7 +2,10 @@
 #ifndef SCRY_DUMP_FORMAT_H
 #define SCRY_DUMP_FORMAT_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <scry/regs.h>
 
@@ -55,6 +58,22 @@ struct dump_scry_cpu {
 
 /* The kernel's description of itself; a note's name, its type is 0. */
 #define DUMP_VMCOREINFO_NAME "VMCOREINFO"
+
+/* In its text: the number behind "NAME=" at the beginning of a line. */
+static inline bool dump_vmcoreinfo_number(const char *text, const char *name, int base,
+					  uint64_t *value)
+{
+	size_t len = strlen(name);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, name, len) || line[len] != '=')
+			continue;
+		*value = strtoull(line + len + 1, NULL, base);
+		return true;
+	}
+	return false;
+}
 
 /*
  * A compressed dump is Zstandard's seekable format: `zstd -d` makes the ELF core of

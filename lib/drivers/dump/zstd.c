@@ -8,6 +8,8 @@
 
 /* A frame is decompressed whole: no file may ask for more memory than that. */
 #define FRAME_MOST (8u << 20)
+#define ENTRY_MOST (sizeof(struct dump_zstd_entry) + 4)	/* with a check sum */
+#define BATCH      2048		/* entries of the table, read at once */
 #define KEPT       16		/* decompressed frames, the least used goes */
 
 struct frame {
@@ -30,7 +32,7 @@ struct dump_zstd {
 	struct kept kept[KEPT];
 	uint32_t largest;
 	uint32_t count;
-	struct frame frame[];
+	struct frame *frame;
 };
 
 static int malformed(const struct dump_file *file)
@@ -52,63 +54,90 @@ static int read_footer(struct dump_file *file, struct dump_zstd_footer *footer, 
 		return scry_fail(SCRY_E_INVAL, "%s is compressed in one piece, so that nothing in it can "
 				 "be found, or it was cut short: decompress it by zstd -d (what scry "
 				 "dump --zstd makes whole need not be)", file->path);
-	*entry = sizeof(struct dump_zstd_entry) + (footer->descriptor & 0x80 ? 4 : 0);
+	*entry = footer->descriptor & 0x80 ? ENTRY_MOST : sizeof(struct dump_zstd_entry);
 	if (!footer->frames || footer->frames > (file->size - sizeof(*footer)) / *entry)
 		return malformed(file);
 	return 0;
 }
 
-/* Sum up the table: where each frame is. */
-static int fill(struct dump_file *file, struct dump_zstd *z, const unsigned char *table, size_t entry,
+/* One frame more, behind those before, which have so many bytes in the core and in the file. */
+static int add_frame(struct dump_file *file, struct dump_zstd *z, const unsigned char *entry,
+		     uint64_t *at, uint64_t *offset)
+{
+	struct dump_zstd_entry e;
+
+	memcpy(&e, entry, sizeof(e));
+	if (!e.decompressed || e.decompressed > FRAME_MOST ||
+	    e.compressed > file->size - *offset ||
+	    e.compressed > ZSTD_compressBound(FRAME_MOST))
+		return malformed(file);
+	z->frame[z->count++] = (struct frame){ *at, *offset, e.decompressed, e.compressed };
+	if (e.compressed > z->largest)
+		z->largest = e.compressed;
+	*at += e.decompressed;
+	*offset += e.compressed;
+	return 0;
+}
+
+static int no_memory(const struct dump_file *file)
+{
+	return scry_fail(SCRY_E_NOMEM, "out of memory for the dump %s", file->path);
+}
+
+static int make_room(const struct dump_file *file, struct dump_zstd *z, uint64_t count)
+{
+	struct frame *more = reallocarray(z->frame, count, sizeof(*more));
+
+	if (!more)
+		return no_memory(file);
+	z->frame = more;
+	return 0;
+}
+
+/*
+ * Sum up the table, `entry` bytes a frame: where each frame is.  Not in one piece: of a
+ * small file it may be a hole that is larger than all memory.
+ */
+static int fill(struct dump_file *file, struct dump_zstd *z, uint32_t frames, size_t entry,
 		uint64_t *size)
 {
+	uint64_t table = file->size - sizeof(struct dump_zstd_footer) - frames * entry;
 	uint64_t at = 0, offset = 0;
+	unsigned char batch[BATCH * ENTRY_MOST];
 
-	for (uint32_t i = 0; i < z->count; i++, table += entry) {
-		struct dump_zstd_entry e;
+	while (z->count < frames) {
+		uint32_t n = frames - z->count < BATCH ? frames - z->count : BATCH;
+		int ret = dump_file_pread(file, table + z->count * entry, batch, n * entry);
 
-		memcpy(&e, table, sizeof(e));
-		if (!e.decompressed || e.decompressed > FRAME_MOST ||
-		    e.compressed > file->size - offset ||
-		    e.compressed > ZSTD_compressBound(FRAME_MOST))
-			return malformed(file);
-		z->frame[i] = (struct frame){ at, offset, e.decompressed, e.compressed };
-		if (e.compressed > z->largest)
-			z->largest = e.compressed;
-		at += e.decompressed;
-		offset += e.compressed;
+		if (!ret)
+			ret = make_room(file, z, (uint64_t)z->count + n);
+		for (uint32_t i = 0; !ret && i < n; i++)
+			ret = add_frame(file, z, batch + i * entry, &at, &offset);
+		if (ret < 0)
+			return ret;
 	}
 	*size = at;
 	z->packed = malloc(z->largest ? z->largest : 1);
 	z->context = ZSTD_createDCtx();
-	return z->packed && z->context ? 0 :
-		scry_fail(SCRY_E_NOMEM, "out of memory for the dump %s", file->path);
+	return z->packed && z->context ? 0 : no_memory(file);
 }
 
 struct dump_zstd *dump_zstd_open(struct dump_file *file, uint64_t *size, int *err)
 {
 	struct dump_zstd_footer footer;
-	unsigned char *table = NULL;
-	struct dump_zstd *z = NULL;
-	size_t entry = 0, bytes;
+	struct dump_zstd *z;
+	size_t entry = 0;
 
 	*err = read_footer(file, &footer, &entry);
 	if (*err < 0)
 		return NULL;
-	bytes = footer.frames * entry;
-	table = malloc(bytes);
-	z = calloc(1, sizeof(*z) + footer.frames * sizeof(z->frame[0]));
-	if (!table || !z)
-		*err = scry_fail(SCRY_E_NOMEM, "out of memory for the dump %s", file->path);
-	else
-		*err = dump_file_pread(file, file->size - sizeof(footer) - bytes, table, bytes);
-	if (z) {
-		pthread_mutex_init(&z->lock, NULL);
-		z->count = footer.frames;
+	z = calloc(1, sizeof(*z));
+	if (!z) {
+		*err = no_memory(file);
+		return NULL;
 	}
-	if (!*err)
-		*err = fill(file, z, table, entry, size);
-	free(table);
+	pthread_mutex_init(&z->lock, NULL);
+	*err = fill(file, z, footer.frames, entry, size);
 	if (!*err)
 		return z;
 	dump_zstd_close(z);
@@ -123,6 +152,7 @@ void dump_zstd_close(struct dump_zstd *z)
 		free(z->kept[i].bytes);
 	ZSTD_freeDCtx(z->context);
 	free(z->packed);
+	free(z->frame);
 	pthread_mutex_destroy(&z->lock);
 	free(z);
 }
@@ -150,7 +180,7 @@ static int decompress(struct dump_file *file, uint32_t number, struct kept *k)
 	int ret;
 
 	if (!bytes)
-		return scry_fail(SCRY_E_NOMEM, "out of memory for the dump %s", file->path);
+		return no_memory(file);
 	k->bytes = bytes;
 	k->used = 0;
 	ret = dump_file_pread(file, f->offset, z->packed, f->compressed);
