@@ -25,4 +25,6 @@
 #define EFER_NXE    (UINT64_C(1) << 11)
 #define EFER_SVME   (UINT64_C(1) << 12)	/* AMD */
 
+#define APIC_BASE_BSP (UINT64_C(1) << 8)	/* of MSR 0x1b: the processor that boots */
+
 #endif

@@ -5,6 +5,7 @@
 #include "agent/event/arm.h"
 #include "agent/event/power.h"
 #include "kvm.h"
+#include "protocol/bits.h"
 
 /*
  * How a guest ends, and its processors start, which is all looked for before KVM_RUN:
@@ -102,6 +103,8 @@ static bool start_look(struct vcpu *vcpu, struct kvcpu *k)
 		return false;
 	k->waits = false;
 	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
+	if (s.apic_base & APIC_BASE_BSP)
+		return false;	/* shut down before: it goes on by a reset, no other starts it */
 	kvm_describe(vcpu, &event);
 	event.kind = SCRY_EVENT_START;
 	event.start.gpa = s.cs.base;
