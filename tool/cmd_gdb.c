@@ -32,7 +32,8 @@ const struct command cmd_gdb = {
 	.about = "A server for gdb's 'target remote'. Each vCPU is a thread. Breakpoints are\n"
 		 "hidden: nothing is written to the guest; watchpoints are traps of memory views.\n"
 		 "The VM is held while gdb has it stopped, and goes on, with all traps gone, when\n"
-		 "gdb detaches, kills it or dies. A dump can be looked at, but not go on.",
+		 "gdb detaches, kills it or dies. A dump can be looked at, but not go on. In gdb,\n"
+		 "'monitor symbol NAME' tells the address of a symbol of a Linux guest's kernel.",
 	.opts = (const struct opt[]){
 		{ KEY_LISTEN, "listen", "[HOST:]PORT", "where (default: 127.0.0.1:1234; port 0: any)" },
 		{ KEY_PID, "pid", "PID", "memory and breakpoints of this process of a Linux guest" },

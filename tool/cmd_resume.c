@@ -74,6 +74,8 @@ static int resume(struct args *args)
 	next_option(args);
 	word = next_word(args, "VM");
 	no_more_words(args);
+	if (!strncmp(word, "file:", 5))
+		return fail("%s is a dump, which stands still: there is nothing to resume", word);
 	ret = find_vm(word, &vm);
 	if (ret < 0)
 		return fail_lib();

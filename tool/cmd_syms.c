@@ -12,15 +12,16 @@ struct syms {
 	const char *pattern;		/* NULL = all */
 	bool json;
 	size_t shown;
+	FILE *text;
 	struct json_object *array;
 };
 
 /* As /proc/kallsyms has it. */
-static void show_module(const char *name)
+static void show_module(FILE *to, const char *name)
 {
 	char *module = clean(name, strlen(name));
 
-	printf("\t[%s]", module);
+	fprintf(to, "\t[%s]", module);
 	free(module);
 }
 
@@ -31,12 +32,13 @@ static void show_symbol(struct syms *syms, const struct scry_linux_symbol *symbo
 
 	syms->shown++;
 	if (!syms->json) {
-		printf("%016" PRIx64 " %c %s", symbol->address + offset, symbol->type, name);
+		fprintf(syms->text, "%016" PRIx64 " %c %s", symbol->address + offset, symbol->type,
+			name);
 		if (offset)
-			printf("+0x%" PRIx64, offset);
+			fprintf(syms->text, "+0x%" PRIx64, offset);
 		if (symbol->module)
-			show_module(symbol->module);
-		putchar('\n');
+			show_module(syms->text, symbol->module);
+		putc('\n', syms->text);
 		free(name);
 		return;
 	}
@@ -61,13 +63,11 @@ static int on_symbol(const struct scry_linux_symbol *symbol, void *opaque)
 	return 0;
 }
 
-static int show(struct syms *syms)
+static int gather(struct syms *syms)
 {
 	struct scry_linux_symbol symbol;
 	uint64_t address;
 
-	/* Symbols do not change: there is nothing to hold the guest for. */
-	guest_release(&syms->guest);
 	if (syms->pattern && parse_u64(syms->pattern, &address)) {
 		if (scry_linux_symbol_at(syms->guest.os, address, &symbol) < 0)
 			return fail_lib();
@@ -77,6 +77,28 @@ static int show(struct syms *syms)
 	if (scry_linux_symbols(syms->guest.os, on_symbol, syms) < 0)
 		return fail_lib();
 	return syms->shown ? 0 : fail("the guest's kernel and its modules have no symbol '%s'", syms->pattern);
+}
+
+/* Modules come and go: the guest is held while symbols are read, not while they are printed. */
+static int show(struct syms *syms)
+{
+	char *text = NULL;
+	size_t len = 0;
+	int ret;
+
+	syms->text = checked(open_memstream(&text, &len));
+	syms->array = checked(json_object_new_array());
+	ret = gather(syms);
+	guest_release(&syms->guest);
+	if (fclose(syms->text))
+		die_nomem();
+	if (!ret && syms->json)
+		json_print(json_object_get(syms->array));
+	else if (!ret)
+		fwrite(text, 1, len, stdout);
+	json_object_put(syms->array);
+	free(text);
+	return ret;
 }
 
 static int run(struct args *args)
@@ -92,11 +114,7 @@ static int run(struct args *args)
 	no_more_words(args);
 	if (guest_open(&syms.guest, uri))
 		return EXIT_FAILURE;
-	syms.array = checked(json_object_new_array());
 	ret = show(&syms);
-	if (!ret && syms.json)
-		json_print(json_object_get(syms.array));
-	json_object_put(syms.array);
 	guest_close(&syms.guest);
 	return ret;
 }

@@ -19,6 +19,15 @@ static void add_names(struct args *args, struct systrace *t, char *list)
 	}
 }
 
+static const char *comm_arg(struct args *args, const char *text)
+{
+	const size_t most = sizeof(((struct scry_linux_task *)0)->comm) - 1;
+
+	if (strlen(text) > most)
+		usage_error(args, "--comm %s: a process's name has %zu characters at most", text, most);
+	return name_arg(args, "--comm", text);
+}
+
 static const char *parse(struct args *args, struct systrace *t)
 {
 	const char *uri;
@@ -28,7 +37,7 @@ static const char *parse(struct args *args, struct systrace *t)
 		if (key == KEY_PID)
 			t->pid = pid_arg(args, optarg);
 		else if (key == KEY_COMM)
-			t->comm = name_arg(args, "--comm", optarg);
+			t->comm = comm_arg(args, optarg);
 		else if (key == 'e')
 			add_names(args, t, optarg);
 		else if (key == KEY_FAILED)
@@ -47,6 +56,14 @@ static const char *parse(struct args *args, struct systrace *t)
 	return uri;
 }
 
+/* A filter that nothing can pass is a slip of the user's. */
+static int check_pid(struct systrace *t)
+{
+	struct scry_linux_task task;
+
+	return t->pid ? guest_task(&t->guest, t->pid, &task) : 0;
+}
+
 static int run(struct args *args)
 {
 	struct systrace *t = checked(calloc(1, sizeof(*t)));
@@ -57,9 +74,11 @@ static int run(struct args *args)
 		free(t);
 		return EXIT_FAILURE;
 	}
+	ret = check_pid(t);
 	guest_release(&t->guest);
 	stop_on_signals();
-	ret = systrace_run(t);
+	if (!ret)
+		ret = systrace_run(t);
 	guest_close(&t->guest);
 	free(t);
 	return ret;

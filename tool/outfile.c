@@ -84,6 +84,10 @@ int outfile_open(struct outfile *file, const char *path)
 		file->path = checked(strdup("standard output"));
 		return 0;
 	}
+	if (!strcmp(path, "-")) {
+		fail("'-' is not taken for standard output: name /dev/stdout, or ./- for such a file");
+		return EXIT_USAGE;
+	}
 	if (find_path(file, path))
 		return EXIT_FAILURE;
 	there = !stat(file->path, &st);

@@ -97,8 +97,11 @@ static int take_frame(struct systrace *t, const struct scry_event *e, enum entra
 	if (scry_read_virt(scry_linux_as(t->guest.os), e->gpr[SCRY_REG_RDI], bytes, t->frame_size) < 0)
 		return -1;
 	memcpy(&number, bytes + f->number, sizeof(number));
-	call->number = (uint32_t)number & ~X32_BIT;
+	call->number = (uint32_t)number;
 	call->i386 = entry != ENTRY_64;
+	/* One of x32; a number that is none at all stays what it is. */
+	if (!call->i386 && (call->number & ~X32_BIT) < 2 * SYSCALLS_KNOWN)
+		call->number &= ~X32_BIT;
 	for (int i = 0; i < SYSCALL_ARGS; i++) {
 		memcpy(&call->arg[i], bytes + f->arg[i], sizeof(call->arg[i]));
 		if (call->i386)

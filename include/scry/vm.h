@@ -64,7 +64,7 @@ struct scry_info {
 	uint64_t ram_bytes;	/* sum of the regions that are neither ROM nor a device's */
 	enum scry_ram_access ram_access;
 	uint32_t reserved;
-	uint64_t missing_bytes;	/* of RAM, of a dump that was cut short: its headers tell of them */
+	uint64_t missing_bytes;	/* by which a dump is shorter than its headers say */
 };
 
 int scry_info(struct scry_vm *vm, struct scry_info *info);

@@ -193,6 +193,8 @@ cut_short() {
 
 no_calls() { refused 1 "nothing runs in it" "$scry" syscalls "file:$d/core"; }
 
+no_dash() { refused 2 "name /dev/stdout" "$scry" dump "file:$d/core" - && [ ! -e ./- ]; }
+
 # A pipe has no holes; what cannot be read is not begun.
 pipe() {
 	mkfifo "$work/pipe"
@@ -247,6 +249,7 @@ guest_tests() {
 	test_that "SIGKILL leaves nothing, and the guest goes on" killed
 	test_that "a file cut short" cut_short
 	test_that "no system calls in a dump" no_calls
+	test_that "a dash is no file" no_dash
 	test_that "not as root" as_nobody
 	test_that "into a pipe" pipe
 	test_that "into standard output" to_stdout

@@ -63,7 +63,8 @@ static int bind_to(const char *host, const char *port)
 	return fd;
 }
 
-static void announce(int fd, const struct gdb_opts *opts)
+/* 0, or a failure, which is said at the end: nobody could know where it listens. */
+static int announce(int fd, const struct gdb_opts *opts)
 {
 	struct sockaddr_storage address;
 	socklen_t len = sizeof(address);
@@ -76,7 +77,7 @@ static void announce(int fd, const struct gdb_opts *opts)
 		note("whoever reaches %s can read and change VM %s: there is no password", host,
 		     opts->uri);
 	printf("waiting for gdb on %s:%s: target remote %s:%s\n", host, port, host, port);
-	fflush(stdout);
+	return fflush(stdout) ? EXIT_FAILURE : 0;
 }
 
 /* gdb takes an answer only once it has asked something. */
@@ -174,8 +175,9 @@ int gdb_serve(const struct gdb_opts *opts)
 	fd = bind_to(host, port);
 	if (fd < 0)
 		return EXIT_FAILURE;
-	announce(fd, opts);
-	ret = serve_all(fd, opts);
+	ret = announce(fd, opts);
+	if (!ret)
+		ret = serve_all(fd, opts);
 	close(fd);
 	return ret;
 }

@@ -70,8 +70,8 @@ static void set_map(struct scry_vm *vm, const struct dump_vm *d)
 	char text[128] = "";
 
 	if (d->missing)
-		snprintf(text, sizeof(text), "the file is shorter than its headers say: %llu KiB of "
-			 "the guest's memory are missing", (unsigned long long)(d->missing + 1023) >> 10);
+		snprintf(text, sizeof(text), "the file is shorter than its headers say, by %llu KiB",
+			 (unsigned long long)(d->missing + 1023) >> 10);
 	scry_cap_set(vm, SCRY_CAP_MEMORY_MAP, true, text);
 }
 

@@ -33,7 +33,7 @@ struct dump_vm {
 	struct dump_file file;
 	const char *format;		/* "ELF core", ... */
 	bool by_qemu, by_scry;		/* notes of theirs */
-	uint64_t missing;		/* bytes of memory that lie beyond the file's end */
+	uint64_t missing;		/* bytes by which the file is too short for its memory */
 
 	/* By ascending gpa, whole pages, none overlaps, once dump_layout() is done. */
 	struct dump_piece *piece;

@@ -64,6 +64,9 @@ static int read_header(struct dump_vm *d, struct header *h)
 
 	if (ret < 0)
 		return ret;
+	if (d->file.size < sizeof(Elf32_Ehdr))
+		return scry_fail(SCRY_E_INVAL, "the file %s is cut short: it ends within its ELF header",
+				 d->file.path);
 	if (bytes[EI_DATA] != ELFDATA2LSB ||
 	    (bytes[EI_CLASS] != ELFCLASS64 && bytes[EI_CLASS] != ELFCLASS32))
 		return scry_fail(SCRY_E_INVAL, "%s is an ELF file of another processor than x86",

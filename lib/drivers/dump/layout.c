@@ -6,6 +6,18 @@
 
 #define PAGE UINT64_C(4096)
 
+/* By how much the file is shorter than it must be for the longest of its pieces. */
+static void note_missing(struct dump_vm *d, uint64_t size, uint64_t offset)
+{
+	uint64_t end, missing;
+
+	if (__builtin_add_overflow(offset, size, &end))
+		end = UINT64_MAX;
+	missing = end - d->file.size;
+	if (d->missing < missing)
+		d->missing = missing;
+}
+
 int dump_add_piece(struct dump_vm *d, uint64_t gpa, uint64_t size, uint64_t offset)
 {
 	/* What a file that was cut short has is worth more than nothing. */
@@ -15,7 +27,7 @@ int dump_add_piece(struct dump_vm *d, uint64_t gpa, uint64_t size, uint64_t offs
 		return scry_fail(SCRY_E_INVAL, "%s is malformed: its memory at 0x%llx reaches past the "
 				 "end of the address space", d->file.path, (unsigned long long)gpa);
 	if (size > there) {
-		d->missing += size - there;
+		note_missing(d, size, offset);
 		size = there;
 	}
 	if (!size)

@@ -91,7 +91,10 @@ int dump_parse_notes(struct dump_vm *d, uint64_t offset, uint64_t size, bool is_
 	unsigned char *bytes;
 	int ret;
 
-	if (size > NOTES_MOST - d->notes.bytes || size > d->file.size)
+	if (size > d->file.size)
+		return scry_fail(SCRY_E_INVAL, "the file %s is cut short: it ends within its notes",
+				 d->file.path);
+	if (size > NOTES_MOST - d->notes.bytes)
 		return scry_fail(SCRY_E_INVAL, "%s is malformed: its notes are larger than can be",
 				 d->file.path);
 	d->notes.bytes += size;
