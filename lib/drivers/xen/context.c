@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "events.h"
 
 #define TYPE(code) (UINT64_C(1) << (code))
 /* Loading one vCPU's stops all others for good, if theirs is not loaded, too. */
@@ -31,6 +32,26 @@ void xen_context_free(struct xen_context *context)
 {
 	free(context->bytes);
 	context->bytes = NULL;
+}
+
+int xen_context_begin(struct xen_vm *x, struct xen_context *context)
+{
+	int ret = xen_hold(x->events);
+
+	if (ret < 0)
+		return ret;
+	ret = xen_context_get(x, context);
+	if (ret < 0)
+		xen_let_go(x->events);
+	return ret;
+}
+
+int xen_context_end(struct xen_vm *x, struct xen_context *context, int ret)
+{
+	int gone = xen_let_go(x->events);
+
+	xen_context_free(context);
+	return ret < 0 ? ret : gone;
 }
 
 /* The next record behind *at, whole; false at the end. */

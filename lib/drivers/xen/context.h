@@ -18,13 +18,21 @@ struct xen_context {
 int xen_context_get(struct xen_vm *x, struct xen_context *context);
 void xen_context_free(struct xen_context *context);
 
+/*
+ * The same, to be changed and loaded.  A load puts every vCPU back to where it was at
+ * the get, so the domain is paused between the two, whoever else has paused it or not.
+ */
+int xen_context_begin(struct xen_vm *x, struct xen_context *context);
+int xen_context_end(struct xen_vm *x, struct xen_context *context, int ret);
+
 /* A vCPU's record, to be read or changed in place, and its length; NULL if there is none. */
 void *xen_context_find(const struct xen_context *context, unsigned type, unsigned vcpu,
 		       size_t *len);
 
 /*
- * Load of the context what a vCPU's registers are, and those of its records whose type
- * is in the mask.  SCRY_E_REFUSED, with nothing changed, if Xen does not accept that.
+ * With the domain paused since the get (xen_context_begin()): Xen pauses it only inside
+ * each of the two calls.  Load of the context what a vCPU's registers are, and those of
+ * its records whose type is in the mask.  SCRY_E_REFUSED, with nothing changed, if Xen does not accept that.
  */
 int xen_context_load(struct xen_vm *x, const struct xen_context *context, unsigned vcpu,
 		     uint64_t types);

@@ -145,7 +145,7 @@ int xen_msr_set(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t valu
 	if (!is_valid(index, value))
 		return scry_fail(SCRY_E_REFUSED, "the processor would refuse 0x%llx in MSR 0x%x",
 				 (unsigned long long)value, index);
-	ret = xen_context_get(x, &context);
+	ret = xen_context_begin(x, &context);
 	if (ret < 0)
 		return ret;
 	at = locate(&context, vcpu, index, &type);
@@ -155,6 +155,5 @@ int xen_msr_set(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t valu
 	} else {
 		ret = no_msr(vm, index);
 	}
-	xen_context_free(&context);
-	return ret;
+	return xen_context_end(x, &context, ret);
 }

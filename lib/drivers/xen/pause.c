@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "xen.h"
+#include "events.h"
 
 /*
  * Xen pauses domains, not vCPUs: while any of its vCPUs is to stand still the whole
@@ -12,13 +12,8 @@ int xen_vcpu_stop(struct scry_vm *vm, unsigned vcpu)
 	int ret = 0;
 
 	pthread_mutex_lock(&x->pause_lock);
-	if (!x->stopped) {
-		ret = XEN_CALL(x, xc_domain_pause);
-		if (!ret)
-			atomic_fetch_add(&x->watchdog.shared->pauses, 1);
-		else
-			ret = xen_failed(x, "pause it");
-	}
+	if (!x->stopped)
+		ret = xen_hold(x->events);
 	if (!ret)
 		x->stopped |= UINT64_C(1) << vcpu;
 	pthread_mutex_unlock(&x->pause_lock);
@@ -27,10 +22,9 @@ int xen_vcpu_stop(struct scry_vm *vm, unsigned vcpu)
 
 static int unpause(struct xen_vm *x)
 {
-	int injected = xen_inject_pending(x);
+	int injected = xen_inject_pending(x), ret = xen_let_go(x->events);
 
-	atomic_fetch_sub(&x->watchdog.shared->pauses, 1);
-	return XEN_CALL(x, xc_domain_unpause) ? xen_failed(x, "let it go on") : injected;
+	return ret < 0 ? ret : injected;
 }
 
 int xen_vcpu_go(struct scry_vm *vm, unsigned vcpu)

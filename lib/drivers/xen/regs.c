@@ -161,7 +161,7 @@ int xen_regs_write(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *re
 	struct hvm_hw_cpu *cpu;
 	struct scry_regs now, wanted;
 	size_t len;
-	int ret = xen_context_get(x, &context);
+	int ret = xen_context_begin(x, &context);
 
 	if (ret < 0)
 		return ret;
@@ -181,8 +181,7 @@ int xen_regs_write(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *re
 	if (!ret)
 		ret = xen_context_load(x, &context, vcpu, mask & BIT(CR8) ?
 				       UINT64_C(1) << HVM_SAVE_CODE(LAPIC_REGS) : 0);
-	xen_context_free(&context);
-	return ret;
+	return xen_context_end(x, &context, ret);
 }
 
 int xen_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs, uint64_t mask)

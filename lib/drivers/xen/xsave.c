@@ -144,7 +144,7 @@ int xen_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, size_t si
 	struct xen_vm *x = xen_of(vm);
 	struct xen_context context;
 	struct state state = { 0 };
-	int ret = xen_context_get(x, &context);
+	int ret = xen_context_begin(x, &context);
 
 	if (ret < 0)
 		return ret;
@@ -153,6 +153,5 @@ int xen_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, size_t si
 		ret = set_state(&state, area, size);
 	if (!ret)
 		ret = xen_context_load(x, &context, vcpu, 0);
-	xen_context_free(&context);
-	return ret;
+	return xen_context_end(x, &context, ret);
 }
