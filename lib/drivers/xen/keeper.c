@@ -91,6 +91,10 @@ int xen_keeper_start(struct xen_events *e)
 	ret = pthread_create(&k->thread, NULL, keep, e);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	k->on = !ret;
+	if (ret) {
+		close(k->end_fd);
+		k->end_fd = -1;
+	}
 	return -ret;
 }
 

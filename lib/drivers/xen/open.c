@@ -48,7 +48,8 @@ int xen_let_go(struct xen_events *e)
 	int ret = xen_hyper_domctl_plain(&e->hyper, XEN_DOMCTL_unpausedomain);
 
 	atomic_fetch_sub(&e->watchdog->shared->pauses, 1);
-	return ret;
+	return ret ? scry_fail(ret == -ESRCH ? SCRY_E_GONE : SCRY_E_IO, "Xen cannot let VM %s go "
+			       "on: %s", e->vm->name, strerror(-ret)) : 0;
 }
 
 void xen_ring_bell(struct xen_events *e)
@@ -57,6 +58,12 @@ void xen_ring_bell(struct xen_events *e)
 
 	if (write(e->bell, &one, sizeof(one)) < 0)
 		return;		/* it rings already */
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
 }
 
 static int poll_for(struct xen_events *e, int fd, uint32_t events, uint32_t what)
@@ -78,6 +85,7 @@ static int ring_gfn(struct xen_events *e, uint64_t *gfn)
 	if (ret)
 		return ret;
 	*gfn = xen_frame_gfn(e, frame);
+	e->watchdog->shared->ring_is_own = 1;
 	return xen_hyper_param_set(&e->hyper, HVM_PARAM_MONITOR_RING_PFN, *gfn);
 }
 
@@ -100,7 +108,6 @@ static int map_ring(struct xen_events *e, uint64_t gfn)
 			munmap(page, XEN_PAGE_SIZE);
 		return ret;
 	}
-	memset(page, 0, XEN_PAGE_SIZE);
 	e->page = page;
 	return 0;
 }
@@ -143,22 +150,40 @@ static int bind_port(struct xen_events *e, uint32_t remote)
 	return poll_for(e, e->evtchn, EPOLLIN, 0);
 }
 
+/* Noted before it is done: a ring that nobody reads stops the domain. */
+static int enable_ring(struct xen_events *e, uint32_t *port)
+{
+	struct xen_shared *s = e->watchdog->shared;
+	int ret;
+
+	memset(e->page, 0, XEN_PAGE_SIZE);
+	s->ring = (struct xen_ring_state){ 0 };
+	for (unsigned i = 0; i < s->vcpus; i++)
+		s->vcpu[i].answer = 0;
+	s->ring_on = 1;
+	ret = ring_op(e, XEN_VM_EVENT_ENABLE, port);
+	if (ret)
+		s->ring_on = 0;
+	return ret;
+}
+
 /*
  * A ring that is taken, and by no client of ours that lives: whoever had it may have
  * died.  Only the user can know.
  */
-static int take_ring_over(struct xen_events *e, uint32_t *port)
+static bool may_take_over(void)
 {
 	const char *may = getenv("SCRY_XEN_TAKEOVER");
-	struct xen_shared *s = e->watchdog->shared;
-	int ret;
 
-	if (!may || strcmp(may, "1"))
-		return -EBUSY;
-	ret = ring_op(e, XEN_VM_EVENT_DISABLE, NULL);
-	if (!ret)
-		ret = ring_op(e, XEN_VM_EVENT_ENABLE, port);
-	/* Its vCPUs may wait for an answer that never came. */
+	return may && !strcmp(may, "1");
+}
+
+/* Its vCPUs may wait for an answer that never came. */
+static int free_waiting(struct xen_events *e)
+{
+	struct xen_shared *s = e->watchdog->shared;
+	int ret = 0;
+
 	for (unsigned i = 0; !ret && i < s->vcpus; i++) {
 		const vm_event_request_t request = { .vcpu_id = i };
 		vm_event_response_t response;
@@ -170,24 +195,61 @@ static int take_ring_over(struct xen_events *e, uint32_t *port)
 	return ret;
 }
 
-static int make_ring(struct xen_events *e, uint64_t *gfn)
+static int take_ring_over(struct xen_events *e)
 {
-	uint32_t port = 0;
-	int ret = ring_gfn(e, gfn);
+	uint32_t port;
+	int ret = ring_op(e, XEN_VM_EVENT_DISABLE, NULL);
 
 	if (!ret)
-		ret = map_ring(e, *gfn);
+		ret = enable_ring(e, &port);
 	if (!ret)
-		ret = ring_op(e, XEN_VM_EVENT_ENABLE, &port);
-	if (ret == -EBUSY)
-		ret = take_ring_over(e, &port);
-	if (ret)
-		return ret;
-	e->watchdog->shared->ring_on = 1;
-	ret = hold_writes(e);
+		ret = free_waiting(e);
+	/* Xen would go on to count answers to what nobody asked: it is begun anew. */
+	if (!ret)
+		ret = ring_op(e, XEN_VM_EVENT_DISABLE, NULL);
+	return ret;
+}
+
+/* Xen resumes only a ring that there is, and for its owner that is no more than a look. */
+static bool is_taken(struct xen_events *e)
+{
+	return ring_op(e, XEN_VM_EVENT_RESUME, NULL) == 0;
+}
+
+static int make_ring(struct xen_events *e)
+{
+	bool taken = is_taken(e);
+	uint32_t port = 0;
+	uint64_t gfn = 0;
+	int ret = taken && !may_take_over() ? -EBUSY : ring_gfn(e, &gfn);
+
+	if (!ret)
+		ret = map_ring(e, gfn);
+	if (!ret && taken)
+		ret = take_ring_over(e);
+	if (!ret)
+		ret = enable_ring(e, &port);
+	if (!ret)
+		ret = hold_writes(e);
 	if (!ret)
 		ret = bind_port(e, port);
+	/* The guest is not to write into it. */
+	if (!ret)
+		ret = xen_hyper_frame(&e->hyper, XENMEM_decrease_reservation, gfn);
 	return ret ? ret : xen_keeper_start(e);
+}
+
+/* Of one that is half made nothing stays. */
+static void unmake_ring(struct xen_events *e)
+{
+	if (e->watchdog->shared->ring_on)
+		ring_op(e, XEN_VM_EVENT_DISABLE, NULL);
+	e->watchdog->shared->ring_on = 0;
+	close_fd(e->evtchn);
+	e->evtchn = -1;
+	if (e->page)
+		munmap(e->page, XEN_PAGE_SIZE);
+	e->page = NULL;
 }
 
 static int ring_failed(struct xen_events *e, int error)
@@ -202,7 +264,6 @@ static int ring_failed(struct xen_events *e, int error)
 
 int xen_ring_open(struct xen_events *e)
 {
-	uint64_t gfn = 0;
 	int ret;
 
 	if (e->page)
@@ -210,18 +271,11 @@ int xen_ring_open(struct xen_events *e)
 	ret = xen_hold(e);
 	if (ret < 0)
 		return ret;
-	ret = make_ring(e, &gfn);
-	/* The guest is not to write into it. */
-	if (!ret)
-		ret = xen_hyper_frame(&e->hyper, XENMEM_decrease_reservation, gfn);
+	ret = make_ring(e);
+	if (ret)
+		unmake_ring(e);
 	xen_let_go(e);
-	if (!ret)
-		return 0;
-	if (e->page && !e->watchdog->shared->ring_on) {
-		munmap(e->page, XEN_PAGE_SIZE);
-		e->page = NULL;
-	}
-	return ring_failed(e, ret);
+	return ret ? ring_failed(e, ret) : 0;
 }
 
 static struct xen_events *new(struct scry_vm *vm)
@@ -264,12 +318,6 @@ int xen_events_open(struct scry_vm *vm)
 		return scry_fail(SCRY_E_NOMEM, "out of memory while opening VM %s", vm->name);
 	xen_of(vm)->events = e;
 	return begin(e, xen_of(vm)->domid);
-}
-
-static void close_fd(int fd)
-{
-	if (fd >= 0)
-		close(fd);
 }
 
 void xen_events_close(struct scry_vm *vm)

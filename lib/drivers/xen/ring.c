@@ -23,14 +23,6 @@ static void *entry(void *page, RING_IDX index)
 	       (index & (ENTRIES - 1)) * sizeof(union vm_event_sring_entry);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static bool is_sane(const struct xen_shared *s, const vm_event_request_t *r)
 {
 	return r->version == VM_EVENT_INTERFACE_VERSION && r->vcpu_id < s->vcpus &&
@@ -66,7 +58,7 @@ static void note(struct xen_waiting *w, const vm_event_request_t *request)
 {
 	w->request = *request;
 	w->answer = 0;
-	w->since_ns = now_ns();
+	w->since_ns = xen_now_ns();
 	atomic_store_explicit(&w->waits, 1, memory_order_release);
 }
 

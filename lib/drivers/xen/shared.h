@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "hypercall.h"
 
@@ -40,12 +41,22 @@ struct xen_shared {
 	_Atomic uint64_t stepping;	/* vCPUs that single-step, as bits */
 	_Atomic uint64_t frames_gfn;	/* frames of the handle's own, and how many */
 	_Atomic uint64_t frames;
+	_Atomic uint32_t ring_is_own;	/* its page is one of these: no later client's to use */
 	_Atomic uint64_t max_kb;	/* memory that the domain might have before them, or 0 */
 	unsigned vcpus;
 	struct xen_ring_state ring;
 	struct xen_waiting vcpu[XEN_MAX_VCPUS];
 	uint64_t msrs[XEN_MSR_GROUPS][0x2000 / 64];	/* monitored, as bits; see xen_msr_first() */
 };
+
+/* By CLOCK_MONOTONIC. */
+static inline uint64_t xen_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
 
 /* False once the watchdog has taken everything over. */
 static inline bool xen_shared_lock(struct xen_shared *s)

@@ -166,7 +166,8 @@ static void answer_all(struct xen_hyper *h, struct xen_shared *s, void *page)
 /*
  * Xen keeps a write that it holds back, and registers to set, with the ring, until
  * the vCPU runs: close it earlier, and they are lost.  So wait, however long others
- * keep the domain paused.  One that is blocked is behind such an instruction.
+ * keep the domain paused.  One that is blocked is behind such an instruction, and one
+ * that is down has none.
  */
 static void wait_until_run(struct xen_hyper *h, const struct xen_shared *s,
 			   const uint64_t *times)
@@ -174,8 +175,8 @@ static void wait_until_run(struct xen_hyper *h, const struct xen_shared *s,
 	for (unsigned vcpu = 0; vcpu < s->vcpus; vcpu++) {
 		struct xen_domctl_getvcpuinfo info = vcpu_info(h, vcpu);
 
-		while (s->vcpu[vcpu].answer && !info.blocked && info.cpu_time <= times[vcpu] &&
-		       !xen_domain_gone(h)) {
+		while (s->vcpu[vcpu].answer && info.online && !info.blocked &&
+		       info.cpu_time <= times[vcpu] && !xen_domain_gone(h)) {
 			sleep_ms(1);
 			info = vcpu_info(h, vcpu);
 		}
@@ -213,6 +214,8 @@ static void frames_off(struct xen_hyper *h, struct xen_shared *s)
 
 	for (uint64_t i = 0; i < s->frames; i++)
 		xen_hyper_frame(h, XENMEM_decrease_reservation, s->frames_gfn + i);
+	if (s->ring_is_own)
+		xen_hyper_param_set(h, HVM_PARAM_MONITOR_RING_PFN, 0);
 	op.u.max_mem.max_memkb = s->max_kb;
 	if (s->max_kb)
 		xen_hyper_domctl(h, &op);

@@ -24,24 +24,16 @@ static void step_life(struct xen_vm *x)
 	__atomic_fetch_add(&x->life, 1, __ATOMIC_SEQ_CST);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* What is mapped, a part in turn, and no more often than the time for that allows. */
 static bool has_vanished(struct xen_vm *x)
 {
-	uint64_t start = now_ns();
+	uint64_t start = xen_now_ns();
 	bool any;
 
 	if (start < x->vanish_due_ns)
 		return false;
 	any = xen_any_vanished(x, &x->vanish_turn);
-	x->vanish_due_ns = start + SHARE * (now_ns() - start);
+	x->vanish_due_ns = start + SHARE * (xen_now_ns() - start);
 	return any;
 }
 

@@ -38,15 +38,8 @@ struct watch {
 	int socket, claim;		/* of the parent; on the domain */
 	int parent;			/* a pidfd */
 	uint64_t unread_since_ns;	/* requests that the parent does not even take; 0 = none */
+	RING_IDX unread_at;		/* the first of them */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* Whatever the parent has open is not ours to hold. */
 static void close_others(int one, int other)
@@ -65,6 +58,8 @@ static void map_ring(struct watch *w, uint64_t gfn)
 	void *page = mmap(NULL, XEN_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int ret = page == MAP_FAILED ? -ENOMEM : xen_hyper_map(&w->hyper, gfn, page);
 
+	if (!ret && w->page)
+		munmap(w->page, XEN_PAGE_SIZE);	/* of one that failed half-way */
 	if (!ret)
 		w->page = page;
 	else if (page != MAP_FAILED)
@@ -105,8 +100,9 @@ static uint64_t unread_since(struct watch *w, uint64_t now)
 {
 	if (!xen_ring_unread(w->shared, w->page))
 		w->unread_since_ns = 0;
-	else if (!w->unread_since_ns)
+	else if (!w->unread_since_ns || w->unread_at != w->shared->ring.req_cons)
 		w->unread_since_ns = now;
+	w->unread_at = w->shared->ring.req_cons;
 	return w->unread_since_ns;
 }
 
@@ -114,7 +110,7 @@ static uint64_t unread_since(struct watch *w, uint64_t now)
 static uint32_t who_is_late(struct watch *w)
 {
 	struct xen_shared *s = w->shared;
-	uint64_t limit = s->reply_timeout_ms * UINT64_C(1000000), now = now_ns(), since;
+	uint64_t limit = s->reply_timeout_ms * UINT64_C(1000000), now = xen_now_ns(), since;
 
 	if (!s->ring_on || !w->page || !limit)
 		return 0;
@@ -132,7 +128,7 @@ static uint32_t who_is_late(struct watch *w)
 /* A pause stops the clocks of those that wait. */
 static void hold_clocks(struct watch *w, uint64_t since)
 {
-	uint64_t gone = now_ns() - since;
+	uint64_t gone = xen_now_ns() - since;
 
 	if (!w->shared->pauses)
 		return;
@@ -167,7 +163,7 @@ static void watch(struct watch *w)
 				{ .fd = w->claim, .events = POLLIN } };
 
 	for (;;) {
-		uint64_t since = now_ns();
+		uint64_t since = xen_now_ns();
 		int n = poll(fds, 3, tick_ms(w->shared));
 
 		if (n > 0 && fds[1].revents)
@@ -315,9 +311,15 @@ static int begin(struct xen_watchdog *w, unsigned domid, int claimed)
 
 static int start_failed(unsigned domid, int error)
 {
+	pid_t owner = error == -EADDRINUSE ? xen_watchdog_owner(domid) : 0;
+
+	if (owner > 0 && kill(owner, 0) < 0 && errno == ESRCH)
+		return scry_fail(SCRY_E_BUSY, "the watchdog of process %d, which has ended, is still "
+				 "letting go of domain %u: if something else keeps that paused, let it "
+				 "go on, and try again", (int)owner, domid);
 	if (error == -EADDRINUSE)
 		return scry_fail(SCRY_E_BUSY, "domain %u has a client already, process %d: end that "
-				 "first", domid, (int)xen_watchdog_owner(domid));
+				 "first", domid, (int)owner);
 	if (error == -EPROTO)
 		return scry_fail(SCRY_E_VERSION, "this Xen speaks another version of its control "
 				 "interface than scry: Xen 4.15 and later are known");
