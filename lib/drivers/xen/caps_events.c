@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <cpuid.h>
+#include <errno.h>
 #include <string.h>
 
 #include "events.h"
@@ -14,17 +15,24 @@ static uint32_t monitor_caps(struct xen_events *e)
 	return xen_hyper_domctl(&e->hyper, &op) < 0 ? 0 : op.u.monitor_op.event;
 }
 
-/* Can a view be had?  As Xen says of one that is off. */
+#define EXTERNAL_AT_CREATION 19	/* 4.19: a domain's altp2m mode is settled when it is made */
+
+/*
+ * Can a view be had?  Nothing is set for that: Xen says EINVAL of a domain whose mode is
+ * off, and EOPNOTSUPP where there is none to be had.
+ */
 static bool has_altp2m(struct xen_events *e)
 {
 	struct xen_hvm_altp2m_op op = { .cmd = HVMOP_altp2m_get_domain_state };
 	uint64_t mode = 0;
+	int ret = xen_hyper_param_get(&e->hyper, HVM_PARAM_ALTP2M, &mode);
 
-	if (xen_hyper_param_get(&e->hyper, HVM_PARAM_ALTP2M, &mode) < 0)
+	if (ret < 0)
 		return false;
-	if (!mode && xen_hyper_param_set(&e->hyper, HVM_PARAM_ALTP2M, XEN_ALTP2M_external) < 0)
-		return false;
-	return xen_hyper_altp2m(&e->hyper, &op) == 0;
+	ret = xen_hyper_altp2m(&e->hyper, &op);
+	if (mode)
+		return ret == 0;
+	return ret == -EINVAL && xen_of(e->vm)->host.libraries.minor < EXTERNAL_AT_CREATION;
 }
 
 static void set_monitored(struct xen_events *e)
@@ -89,13 +97,15 @@ static void set_missing(struct scry_vm *vm)
 {
 	static const enum scry_cap missing[] = {
 		SCRY_CAP_EVENT_MSR_READ, SCRY_CAP_EVENT_CR_READ, SCRY_CAP_EVENT_DR_READ,
-		SCRY_CAP_EVENT_DR_WRITE, SCRY_CAP_EVENT_IO, SCRY_CAP_EVENT_HLT,
+		SCRY_CAP_EVENT_DR_WRITE, SCRY_CAP_EVENT_HLT,
 		SCRY_CAP_EVENT_RDTSC, SCRY_CAP_EVENT_INVLPG, SCRY_CAP_EVENT_SYSCALL,
 		SCRY_CAP_EVENT_SHUTDOWN, SCRY_CAP_EVENT_START,
 	};
 
 	for (unsigned i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
 		scry_cap_set(vm, missing[i], false, "Xen's monitor has no such event");
+	scry_cap_set(vm, SCRY_CAP_EVENT_IO, false, "Xen's monitor has no such event before 4.18, and "
+		     "that of 4.18 is not used yet");
 }
 
 static void set_views(struct xen_events *e)
@@ -103,11 +113,13 @@ static void set_views(struct xen_events *e)
 	bool views = has_altp2m(e);
 	bool steps = e->monitor_caps >> XEN_DOMCTL_MONITOR_EVENT_SINGLESTEP & 1;
 	const char *why = "Xen has no altp2m for this VM: it needs a processor of Intel's, and Xen "
-			  "started with altp2m=1";
+			  "started with altp2m=1; from 4.19 on also a domain made with "
+			  "altp2m=external";
 
 	scry_cap_set(e->vm, SCRY_CAP_VIEWS, views, views ? "only 9, those with remaps count twice" : why);
 	scry_cap_set(e->vm, SCRY_CAP_EVENT_MEMORY, views, views ?
-		     "only the first trapped access of an instruction" : why);
+		     "only the first trapped access of an instruction, and not of a page that the guest "
+		     "has given back since" : why);
 	scry_cap_set(e->vm, SCRY_CAP_EVENT_BREAKPOINT, views && steps, !views ? why : steps ?
 		     "only where the address is mapped when it is planted" :
 		     "this processor has no monitor trap flag, to step over one");

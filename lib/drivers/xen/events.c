@@ -11,14 +11,6 @@
 
 #define WITH_REPLY (SCRY_REGS_GPR | SCRY_REG_BIT(SCRY_REG_RIP) | SCRY_REG_BIT(SCRY_REG_RFLAGS))
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static int add_sub(struct xen_events *e, const struct scry_subscription *sub)
 {
 	unsigned i = 0;
@@ -108,7 +100,7 @@ int xen_unsubscribe(struct scry_vm *vm, int subscription)
 static void deliver(struct xen_events *e, struct xen_vcpu *v)
 {
 	v->event.sequence = ++v->sequence;
-	v->event.time_ns = e->times ? now_ns() : 0;
+	v->event.time_ns = e->times ? xen_now_ns() : 0;
 	v->keep = 0;
 	v->inject = false;
 	v->ready = true;
@@ -162,7 +154,6 @@ static bool is_another(struct xen_events *e, struct xen_vcpu *v)
 /* A request that was just taken: an event, or answered at once. */
 static void look_at(struct xen_events *e, unsigned vcpu)
 {
-	static const struct xen_answer nothing = { .action = SCRY_CONTINUE };
 	const vm_event_request_t *r = &e->watchdog->shared->vcpu[vcpu].request;
 	struct xen_vcpu *v = &e->vcpu[vcpu];
 	bool passes, wanted;
@@ -176,7 +167,7 @@ static void look_at(struct xen_events *e, unsigned vcpu)
 	if (wanted && (xen_filter(e, &v->event) || is_another(e, v)))
 		deliver(e, v);
 	else
-		xen_answer(e, vcpu, &nothing);
+		xen_pass(e, vcpu);
 	pthread_mutex_unlock(&v->lock);
 }
 
@@ -251,7 +242,7 @@ static int collect_late(struct xen_events *e, struct scry_event *events, size_t 
 
 static int left_ms(uint64_t end)
 {
-	uint64_t now = now_ns(), left = now < end ? (end - now) / 1000000u + 1 : 0;
+	uint64_t now = xen_now_ns(), left = now < end ? (end - now) / 1000000u + 1 : 0;
 
 	return left < 60000 ? (int)left : 60000;
 }
@@ -259,7 +250,7 @@ static int left_ms(uint64_t end)
 static int wait_for(struct xen_events *e, struct scry_event *events, size_t max, int timeout_ms)
 {
 	uint64_t end = timeout_ms < 0 ? UINT64_MAX :
-		       now_ns() + (uint64_t)timeout_ms * 1000000u;
+		       xen_now_ns() + (uint64_t)timeout_ms * 1000000u;
 	int n = xen_events_ended(e), ms;
 
 	if (!n)

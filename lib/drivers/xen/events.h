@@ -133,7 +133,13 @@ struct xen_answer {
 };
 
 int xen_answer(struct xen_events *e, unsigned vcpu, const struct xen_answer *answer);
+/* It is no event of the client's: answered in any case. */
+void xen_pass(struct xen_events *e, unsigned vcpu);
 void xen_notify(struct xen_events *e);
+
+/* inject.c: 0, or a failure: SCRY_E_STATE if an injection is pending. */
+int xen_inject_exception(struct xen_events *e, unsigned vcpu, const struct scry_exception *x);
+int xen_inject_event(struct xen_events *e, unsigned vcpu, const struct xen_injected *injected);
 
 /* events.c: operations of the driver. */
 /* Have the event channel tell again of what comes from now on. */

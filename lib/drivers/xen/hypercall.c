@@ -126,24 +126,6 @@ int xen_hyper_domctl_plain(struct xen_hyper *h, uint32_t cmd)
 	return xen_hyper_domctl(h, &op);
 }
 
-int xen_hyper_hvmcontext(struct xen_hyper *h, uint32_t type, uint32_t vcpu, void *record,
-			 size_t size)
-{
-	struct xen_domctl op = { .cmd = XEN_DOMCTL_gethvmcontext_partial,
-				 .domain = (domid_t)h->domid };
-	int ret;
-
-	op.u.hvmcontext_partial.type = type;
-	op.u.hvmcontext_partial.instance = vcpu;
-	op.u.hvmcontext_partial.bufsz = size;
-	pthread_mutex_lock(&h->lock);
-	set_xen_guest_handle_raw(op.u.hvmcontext_partial.buffer, h->buffer + ARGUMENT);
-	ret = domctl(h, &op);
-	memcpy(record, h->buffer + ARGUMENT, size);
-	pthread_mutex_unlock(&h->lock);
-	return ret;
-}
-
 /* With the lock held: a call whose argument is a structure and what comes back of it. */
 static int call_with(struct xen_hyper *h, uint64_t number, uint64_t op, void *argument,
 		     size_t size)

@@ -42,9 +42,6 @@ void xen_hyper_close(struct xen_hyper *h);
 int xen_hyper_domctl(struct xen_hyper *h, struct xen_domctl *op);
 /* The same, op and nothing else to say. */
 int xen_hyper_domctl_plain(struct xen_hyper *h, uint32_t cmd);
-/* ... and with a buffer for what Xen answers, at most XEN_HYPER_LIST. */
-int xen_hyper_hvmcontext(struct xen_hyper *h, uint32_t type, uint32_t vcpu, void *record,
-			 size_t size);
 
 int xen_hyper_altp2m(struct xen_hyper *h, struct xen_hvm_altp2m_op *op);
 /* What `count` guest frames of a view let through, up to XEN_HYPER_ACCESSES. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <string.h>
 
 #include "events.h"
 
@@ -11,21 +12,30 @@
 /* #DF #TS #NP #SS #GP #PF #AC #CP #VC #SX push an error code. */
 #define HAS_ERROR_CODE 0x60227d00u
 
-static uint8_t type_of(uint32_t vector)
+/*
+ * A software exception would need the length of its instruction: with none most VMX
+ * processors refuse the entry, and the domain dies.  So #BP and #OF are as if hardware had
+ * raised them, too.
+ */
+int xen_inject_exception(struct xen_events *e, unsigned vcpu, const struct scry_exception *x)
 {
-	return vector == 3 || vector == 4 ? XEN_DMOP_EVENT_sw_exc : XEN_DMOP_EVENT_hw_exc;
+	const struct xen_injected injected = {
+		.vector = (uint8_t)x->vector, .type = XEN_DMOP_EVENT_hw_exc, .cr2 = x->cr2,
+		.error_code = x->vector < 32 && HAS_ERROR_CODE >> x->vector & 1 ? x->error_code :
+			      NO_ERROR_CODE,
+	};
+
+	return xen_inject_event(e, vcpu, &injected);
 }
 
-static int inject_exception(struct xen_vm *x, unsigned vcpu, const struct scry_exception *e)
+int xen_inject_event(struct xen_events *e, unsigned vcpu, const struct xen_injected *injected)
 {
-	bool has_code = HAS_ERROR_CODE >> e->vector & 1;
-	int ret = x->host.libraries.xendevicemodel_inject_event(
-		x->model, (domid_t)x->domid, (int)vcpu, (uint8_t)e->vector, type_of(e->vector),
-		has_code ? e->error_code : NO_ERROR_CODE, 0, e->cr2);
+	int ret = xen_hyper_inject(&e->hyper, vcpu, injected);
 
-	if (ret < 0 && errno == EBUSY)
+	if (ret == -EBUSY)
 		return scry_fail(SCRY_E_STATE, "vCPU %u has an injection pending already", vcpu);
-	return ret < 0 ? xen_failed(x, "inject an exception") : 0;
+	return ret ? scry_fail(ret == -ESRCH ? SCRY_E_GONE : SCRY_E_IO, "Xen cannot inject an "
+			       "exception into VM %s: %s", e->vm->name, strerror(-ret)) : 0;
 }
 
 static int inject(struct xen_vm *x, unsigned vcpu, const struct scry_injection *injection)
@@ -43,7 +53,7 @@ static int inject(struct xen_vm *x, unsigned vcpu, const struct scry_injection *
 			return xen_failed(x, "inject an NMI");
 		return 0;
 	default:
-		return inject_exception(x, vcpu, &injection->exception);
+		return xen_inject_exception(x->events, vcpu, &injection->exception);
 	}
 }
 

@@ -117,6 +117,7 @@ int xen_load(struct xen_libraries *l)
 	ret = find_release(&major, &minor);
 	if (ret < 0)
 		return ret;
+	l->minor = minor;
 	snprintf(ctrl, sizeof(ctrl), "libxenctrl.so.%d.%d", major, minor);
 	l->ctrl_handle = load(ctrl);
 	if (l->ctrl_handle)

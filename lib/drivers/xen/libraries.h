@@ -41,7 +41,6 @@ int xc_get_pfn_type_batch(xc_interface *xc, uint32_t domain, unsigned count, xen
 #define XEN_MODEL_FUNCTIONS(X) \
 	X(xendevicemodel_open) \
 	X(xendevicemodel_close) \
-	X(xendevicemodel_inject_event) \
 	X(xendevicemodel_inject_msi)
 #define XEN_STORE_FUNCTIONS(X) \
 	X(xs_open) \
@@ -49,6 +48,7 @@ int xc_get_pfn_type_batch(xc_interface *xc, uint32_t domain, unsigned count, xen
 	X(xs_read)
 
 struct xen_libraries {
+	int minor;			/* of the release that runs, 4.minor */
 	void *ctrl_handle, *memory_handle, *model_handle, *store_handle;
 #define XEN_FUNCTION(name) __typeof__(name) *name;
 	XEN_CTRL_FUNCTIONS(XEN_FUNCTION)

@@ -95,19 +95,6 @@ static void pass_access(struct xen_events *e, unsigned vcpu, const vm_event_requ
 	response->u.mem_access = r->u.mem_access;
 }
 
-static int inject_exception(struct xen_events *e, unsigned vcpu,
-			    const struct scry_exception *x)
-{
-	static const uint32_t with_error = 1u << 8 | 0x1fu << 10 | 1u << 17 | 1u << 21;
-	const struct xen_injected injected = {
-		.vector = (uint8_t)x->vector, .type = XEN_DMOP_EVENT_hw_exc,
-		.error_code = x->vector < 32 && with_error >> x->vector & 1 ? x->error_code : ~0u,
-		.cr2 = x->cr2,
-	};
-
-	return xen_hyper_inject(&e->hyper, vcpu, &injected);
-}
-
 /* #BP or #DB as the guest would have got it. */
 static int inject_own(struct xen_events *e, const vm_event_request_t *r, uint8_t vector)
 {
@@ -117,7 +104,7 @@ static int inject_own(struct xen_events *e, const vm_event_request_t *r, uint8_t
 		.cr2 = r->u.debug_exception.pending_dbg,
 	};
 
-	return xen_hyper_inject(&e->hyper, r->vcpu_id, &injected);
+	return xen_inject_event(e, r->vcpu_id, &injected);
 }
 
 /* Execute the instruction once more, with other registers or in another view, untold of. */
@@ -217,24 +204,24 @@ static int skip(struct xen_events *e, unsigned vcpu, const struct xen_answer *a,
 	return cancel(e, vcpu, r, response);
 }
 
+static const struct scry_exception protection = { .vector = 13 };
+
 static int raise(struct xen_events *e, unsigned vcpu, const struct xen_answer *a,
 		 vm_event_response_t *response)
 {
-	static const struct scry_exception protection = { .vector = 13 };
 	struct xen_vcpu *v = &e->vcpu[vcpu];
 	const vm_event_request_t *r = &e->watchdog->shared->vcpu[vcpu].request;
 	int ret;
 
 	set_registers(v, a, response, v->event.rip);
 	ret = cancel(e, vcpu, r, response);
-	return ret < 0 ? ret : inject_exception(e, vcpu, a->action == SCRY_INJECT ? a->exception :
-							 &protection);
+	return ret < 0 ? ret : xen_inject_exception(e, vcpu, a->action == SCRY_INJECT ?
+							    a->exception : &protection);
 }
 
 static int act(struct xen_events *e, unsigned vcpu, const struct xen_answer *a,
 	       vm_event_response_t *response)
 {
-	static const struct scry_exception protection = { .vector = 13 };
 	const struct xen_vcpu *v = &e->vcpu[vcpu];
 
 	switch (a->action) {
@@ -257,6 +244,18 @@ static int act(struct xen_events *e, unsigned vcpu, const struct xen_answer *a,
 	return go_on(e, vcpu, a, response);
 }
 
+static int put(struct xen_events *e, unsigned vcpu, const vm_event_response_t *response)
+{
+	struct xen_shared *s = e->watchdog->shared;
+
+	if (!xen_shared_lock(s))
+		return xen_events_ended(e);
+	xen_ring_answer(s, e->page, vcpu, response);
+	xen_shared_unlock(s);
+	xen_notify(e);
+	return 0;
+}
+
 int xen_answer(struct xen_events *e, unsigned vcpu, const struct xen_answer *answer)
 {
 	struct xen_shared *s = e->watchdog->shared;
@@ -271,12 +270,17 @@ int xen_answer(struct xen_events *e, unsigned vcpu, const struct xen_answer *ans
 		response.altp2m_idx = e->views.view[v->view].idx;
 	}
 	ret = act(e, vcpu, answer, &response);
-	if (ret < 0)
-		return ret;
-	if (!xen_shared_lock(s))
-		return xen_events_ended(e);
-	xen_ring_answer(s, e->page, vcpu, &response);
-	xen_shared_unlock(s);
-	xen_notify(e);
-	return 0;
+	return ret < 0 ? ret : put(e, vcpu, &response);
+}
+
+void xen_pass(struct xen_events *e, unsigned vcpu)
+{
+	static const struct xen_answer nothing = { .action = SCRY_CONTINUE };
+	vm_event_response_t response;
+
+	if (xen_answer(e, vcpu, &nothing) == 0)
+		return;
+	/* What could not be injected comes again, if the instruction raises it again. */
+	xen_ring_response(&e->watchdog->shared->vcpu[vcpu].request, &response);
+	put(e, vcpu, &response);
 }
