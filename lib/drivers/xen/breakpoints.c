@@ -198,8 +198,6 @@ static int take_away(struct xen_events *e, unsigned n)
 	struct xen_breakpoints *b = &e->breakpoints;
 	int ret;
 
-	if (n >= SCRY_BREAKPOINTS || !b->list || !b->list[n].used)
-		return scry_fail(SCRY_E_NOTFOUND, "there is no breakpoint %u", n + 1);
 	b->list[n].used = false;
 	b->count--;
 	ret = shadow_drop(e, b->list[n].gpa >> 12);
@@ -207,6 +205,22 @@ static int take_away(struct xen_events *e, unsigned n)
 		return xen_arm(e);
 	return ret ? scry_fail(SCRY_E_IO, "Xen cannot give a page its own code back: %s",
 			       strerror(-ret)) : 0;
+}
+
+static int remove_one(struct xen_events *e, unsigned n)
+{
+	int ret, gone;
+
+	if (n >= SCRY_BREAKPOINTS || !e->breakpoints.list || !e->breakpoints.list[n].used)
+		return scry_fail(SCRY_E_NOTFOUND, "there is no breakpoint %u", n + 1);
+	ret = xen_hold(e);
+	if (ret < 0)
+		return ret;
+	/* A hit that is in the ring already is this one's. */
+	xen_pump(e);
+	ret = take_away(e, n);
+	gone = xen_let_go(e);
+	return ret < 0 ? ret : gone;
 }
 
 int xen_breakpoint_remove(struct scry_vm *vm, int number)
@@ -217,7 +231,7 @@ int xen_breakpoint_remove(struct scry_vm *vm, int number)
 	if (ret < 0)
 		return ret;
 	pthread_mutex_lock(&e->lock);
-	ret = take_away(e, (unsigned)number - 1);
+	ret = remove_one(e, (unsigned)number - 1);
 	pthread_mutex_unlock(&e->lock);
 	return ret;
 }

@@ -4,6 +4,8 @@
 #include "breakpoints.h"
 #include "events.h"
 
+#define INT3 0xcc
+
 /* A request in the words of the API. */
 
 static void copy_gprs(const struct vm_event_regs_x86 *r, uint64_t gpr[16])
@@ -139,6 +141,21 @@ static bool describe_debug(const vm_event_request_t *r, struct scry_event *event
 	return true;
 }
 
+/*
+ * One that is not in the guest's code was ours, of a breakpoint that has gone since: the
+ * guest's own instruction is to be executed.
+ */
+static bool was_ours(struct xen_events *e, const vm_event_request_t *r,
+		     const struct scry_event *event)
+{
+	uint64_t frame = xen_view_target(&e->views, event->view, r->u.software_breakpoint.gfn);
+	uint8_t byte;
+
+	return e->views.on && r->u.software_breakpoint.insn_length == 1 &&
+	       scry_read_phys(e->vm, frame << 12 | event->rip % XEN_PAGE_SIZE, &byte, 1) == 0 &&
+	       byte != INT3;
+}
+
 static bool describe_int3(struct xen_events *e, const vm_event_request_t *r,
 			  struct scry_event *event)
 {
@@ -148,6 +165,10 @@ static bool describe_int3(struct xen_events *e, const vm_event_request_t *r,
 	event->kind = number < 0 ? SCRY_EVENT_INT3 : SCRY_EVENT_BREAKPOINT;
 	if (number >= 0)
 		event->breakpoint.number = (uint32_t)number;
+	if (number < 0 && was_ours(e, r, event)) {
+		event->kind = SCRY_EVENT_BREAKPOINT;
+		return false;
+	}
 	return event->insn_len <= 15;
 }
 

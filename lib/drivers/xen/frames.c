@@ -7,13 +7,17 @@
 #include "frames.h"
 
 #define SLACK_PAGES 16u
+#define CHUNK       UINT64_C(512)	/* of frames */
 
 uint64_t xen_frame_gfn(const struct xen_events *e, uint64_t gfn)
 {
 	return gfn < XEN_OWN_FRAMES ? gfn : e->watchdog->shared->frames_gfn + (gfn - XEN_OWN_FRAMES);
 }
 
-/* Behind all that the guest has. */
+/*
+ * Behind all that the guest has, and a chunk of 2 MiB between: what touches its memory
+ * would be one range with it.
+ */
 static uint64_t first_gfn(const struct xen_events *e)
 {
 	const struct scry_map *map = scry_current_map(e->vm);
@@ -26,7 +30,7 @@ static uint64_t first_gfn(const struct xen_events *e)
 		if (!r->own && behind > end)
 			end = behind;
 	}
-	return (end + 511) & ~UINT64_C(511);
+	return ((end + CHUNK - 1) & ~(CHUNK - 1)) + CHUNK;
 }
 
 /* The domain may have as many pages as it was given; let it have ours, too. */
