@@ -43,18 +43,22 @@ static int switch_all(struct xen_events *e, unsigned view)
 	return xen_hyper_altp2m(&e->hyper, &op);
 }
 
-int xen_move(struct xen_events *e, unsigned vcpu, unsigned view)
+/* Where it belongs from now on; false if the answer to its event puts it there. */
+static bool assign(struct xen_vcpu *v, unsigned view)
 {
-	struct xen_vcpu *v = &e->vcpu[vcpu];
 	bool waits;
 
-	let_step(e, vcpu);
 	pthread_mutex_lock(&v->lock);
 	v->view = view;
 	waits = v->pending;
 	pthread_mutex_unlock(&v->lock);
-	if (waits)
-		return 0;
+	return !waits;
+}
+
+static int go_there(struct xen_events *e, unsigned vcpu, unsigned view)
+{
+	struct xen_vcpu *v = &e->vcpu[vcpu];
+
 	if (alone(e, vcpu, view) && switch_all(e, view) == 0)
 		return 0;
 	if (!(e->monitor_caps >> XEN_DOMCTL_MONITOR_EVENT_SINGLESTEP & 1))
@@ -62,6 +66,33 @@ int xen_move(struct xen_events *e, unsigned vcpu, unsigned view)
 				 "one vCPU of several can be put into another view");
 	v->moves = true;
 	return xen_arm(e);
+}
+
+int xen_move(struct xen_events *e, unsigned vcpu, unsigned view)
+{
+	let_step(e, vcpu);
+	return assign(&e->vcpu[vcpu], view) ? go_there(e, vcpu, view) : 0;
+}
+
+int xen_move_out(struct xen_events *e, unsigned view)
+{
+	uint64_t there = 0, go = 0;
+	int ret = 0;
+
+	for (unsigned i = 0; i < e->vm->vcpus; i++)
+		if (e->vcpu[i].view == view)
+			there |= UINT64_C(1) << i;
+	for (unsigned i = 0; i < e->vm->vcpus; i++)
+		if (there >> i & 1)
+			let_step(e, i);
+	/* All of them first: then one call of Xen's may do for all. */
+	for (unsigned i = 0; i < e->vm->vcpus; i++)
+		if (there >> i & 1 && assign(&e->vcpu[i], 0))
+			go |= UINT64_C(1) << i;
+	for (unsigned i = 0; i < e->vm->vcpus && !ret; i++)
+		if (go >> i & 1)
+			ret = go_there(e, i, 0);
+	return ret;
 }
 
 static bool any_moves(const struct xen_events *e)

@@ -11,6 +11,8 @@ struct xen_events;
  * the answer to its event: so one that runs is stepped, for that event.
  */
 int xen_move(struct xen_events *e, unsigned vcpu, unsigned view);
+/* All that belong to that view into view 0. */
+int xen_move_out(struct xen_events *e, unsigned view);
 /* Wait a moment until those that are stepped for it have come by. */
 void xen_moved(struct xen_events *e);
 /* One has; with its lock held, before it is answered. */

@@ -121,15 +121,20 @@ static int fill(struct xen_events *e, unsigned view)
 	return ret;
 }
 
+/* Xen keeps one that a vCPU is in, which halts or waits for its answer: then later. */
+static void drop_p2m(struct xen_events *e, uint16_t *idx)
+{
+	if (*idx && xen_altp2m_op(e, HVMOP_altp2m_destroy_p2m, *idx) != -EBUSY)
+		*idx = 0;
+}
+
 static void drop(struct xen_events *e, struct xen_view *v)
 {
-	if (v->idx)
-		xen_altp2m_op(e, HVMOP_altp2m_destroy_p2m, v->idx);
-	if (v->twin)
-		xen_altp2m_op(e, HVMOP_altp2m_destroy_p2m, v->twin);
 	xen_runs_free(&v->traps);
 	xen_runs_free(&v->remaps);
-	*v = (struct xen_view){ 0 };
+	v->used = false;
+	drop_p2m(e, &v->idx);
+	drop_p2m(e, &v->twin);
 }
 
 static int turn_on(struct xen_events *e)
@@ -205,6 +210,11 @@ static int copy(struct xen_events *e, unsigned view, unsigned like)
 	return ret ? ret : fill(e, view);
 }
 
+static bool is_taken(const struct xen_view *v)
+{
+	return v->used || v->idx || v->twin;
+}
+
 static int create(struct xen_events *e, unsigned like)
 {
 	int ret = check_there(e, like);
@@ -212,7 +222,10 @@ static int create(struct xen_events *e, unsigned like)
 
 	if (ret < 0)
 		return ret;
-	while (view < XEN_ALTP2MS && e->views.view[view].used)
+	for (unsigned i = 1; i < XEN_ALTP2MS; i++)
+		if (!e->views.view[i].used)
+			drop(e, &e->views.view[i]);
+	while (view < XEN_ALTP2MS && is_taken(&e->views.view[view]))
 		view++;
 	ret = view < XEN_ALTP2MS ? copy(e, view, like) : -EINVAL;
 	if (!ret)
@@ -285,19 +298,23 @@ static int change_both(struct xen_events *e, unsigned view, uint64_t gfn, uint64
 static int remap(struct xen_events *e, unsigned view, uint64_t gfn, uint64_t target)
 {
 	int ret = check_there(e, view);
+	uint64_t before;
 
 	if (ret < 0)
 		return ret;
+	before = xen_runs_get(&e->views.view[view].remaps, gfn);
 	if (!xen_runs_set(&e->views.view[view].remaps, gfn, gfn, target == gfn ? 0 : target + 1))
 		return no_memory(e);
 	ret = xen_hold(e);
-	if (ret < 0)
+	if (!ret) {
+		ret = change_both(e, view, gfn, target);
+		xen_let_go(e);
+		if (!ret)
+			return 0;
+	}
+	xen_runs_set(&e->views.view[view].remaps, gfn, gfn, before);
+	if (ret == SCRY_E_GONE || ret == SCRY_E_IO)
 		return ret;
-	ret = change_both(e, view, gfn, target);
-	xen_let_go(e);
-	if (!ret)
-		return 0;
-	xen_runs_set(&e->views.view[view].remaps, gfn, gfn, 0);
 	if (ret == -EINVAL)
 		return scry_fail(SCRY_E_NOMEM, "VM %s has as many views as Xen can keep, %d with their "
 				 "twins: destroy one", e->vm->name, XEN_ALTP2MS - 1);
@@ -319,9 +336,8 @@ static int destroy(struct xen_events *e, unsigned view)
 {
 	int ret = check_there(e, view);
 
-	for (unsigned i = 0; i < e->vm->vcpus && !ret; i++)
-		if (e->vcpu[i].view == view)
-			ret = xen_move(e, i, 0);
+	if (!ret)
+		ret = xen_move_out(e, view);
 	if (ret < 0)
 		return ret;
 	xen_moved(e);
