@@ -14,14 +14,38 @@ static void free_area(struct xen_area *a)
 	free(a);
 }
 
+/* One of an earlier map, with the same first frame: there they are again. */
+static struct xen_area *take_stale(struct xen_vm *x, const struct xen_range *range)
+{
+	for (struct xen_area **at = &x->areas; *at; at = &(*at)->next) {
+		struct xen_area *a = *at;
+
+		if (!a->stale || a->gfn != range->gfn || range->count > a->room)
+			continue;
+		*at = a->next;
+		memset(a->mapped, 0, (a->room / XEN_AREA_PART / 64 + 1) * 8);
+		memset(a->absent, 0, (a->room / 64 + 1) * 8);
+		a->count = range->count;
+		a->stale = false;
+		return a;
+	}
+	return NULL;
+}
+
 int xen_area_add(struct xen_vm *x, const struct xen_range *range)
 {
-	struct xen_area *a = calloc(1, sizeof(*a));
+	struct xen_area *a = take_stale(x, range);
 
+	if (a) {
+		a->next = x->areas;
+		x->areas = a;
+		return 0;
+	}
+	a = calloc(1, sizeof(*a));
 	if (!a)
 		return scry_fail(SCRY_E_NOMEM, "out of memory for the memory map");
 	a->gfn = range->gfn;
-	a->count = range->count;
+	a->count = a->room = range->count;
 	a->mapped = calloc(range->count / XEN_AREA_PART / 64 + 1, 8);
 	a->absent = calloc(range->count / 64 + 1, 8);
 	a->host = mmap(NULL, range->count * XEN_PAGE_SIZE, PROT_NONE,
@@ -51,8 +75,14 @@ static int map_frames(struct xen_vm *x, struct xen_area *a, uint64_t first, uint
 	if (!x->host.libraries.xenforeignmemory_map2(x->memory, x->domid,
 						     a->host + first * XEN_PAGE_SIZE,
 						     PROT_READ | PROT_WRITE, MAP_FIXED, count,
-						     lists->gfn, lists->err))
-		return xen_failed(x, "map its memory");
+						     lists->gfn, lists->err)) {
+		int ret = xen_failed(x, "map its memory");
+
+		/* The library has unmapped the place, too: it is to stay ours. */
+		mmap(a->host + first * XEN_PAGE_SIZE, count * XEN_PAGE_SIZE, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+		return ret;
+	}
 	for (uint64_t i = 0; i < count; i++)
 		if (lists->err[i])
 			set_bit(a->absent, first + i);
@@ -126,7 +156,7 @@ void xen_areas_retire(struct xen_vm *x, struct xen_area *areas)
 
 	for (struct xen_area *a = areas; a && !a->stale; a = a->next) {
 		/* What stays mapped is not freed when the guest gives it back. */
-		mmap(a->host, a->count * XEN_PAGE_SIZE, PROT_READ | PROT_WRITE,
+		mmap(a->host, a->room * XEN_PAGE_SIZE, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 		a->stale = true;
 	}
@@ -141,7 +171,7 @@ void xen_areas_free(struct xen_vm *x)
 		struct xen_area *a = x->areas;
 
 		x->areas = a->next;
-		munmap(a->host, a->count * XEN_PAGE_SIZE);
+		munmap(a->host, a->room * XEN_PAGE_SIZE);
 		free_area(a);
 	}
 }

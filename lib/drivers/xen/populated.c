@@ -12,6 +12,10 @@
  * of the chunks that have it; and only if that does not find them all, more.
  */
 
+/* Frames that are looked at, of a domain of so many pages: 8 GiB, and 16 times its size. */
+#define FRAMES_MIN    UINT64_C(0x200000)
+#define FRAMES_A_PAGE 16
+
 #define BATCH 1024u	/* frames that Xen takes in one call */
 #define CHUNK 512u
 
@@ -203,6 +207,7 @@ int xen_populated(struct xen_vm *x, struct xen_range **ranges, size_t *count)
 	struct search *s = calloc(1, sizeof(*s));
 	struct xen_domain domain = { .pages = 0 };
 	xen_pfn_t last = 0;
+	uint64_t most;
 	int ret;
 
 	if (!s)
@@ -212,7 +217,9 @@ int xen_populated(struct xen_vm *x, struct xen_range **ranges, size_t *count)
 	if (ret >= 0)
 		ret = XEN_CALL(x, xc_domain_maximum_gpfn, &last) < 0 ?
 		      xen_failed(x, "find its last frame") : 0;
-	s->frames = last + 1;
+	/* The guest chooses where its last frame is: it is not to choose how long this takes. */
+	most = FRAMES_MIN + FRAMES_A_PAGE * domain.pages;
+	s->frames = last < most ? last + 1 : most;
 	s->present = calloc(s->frames / CHUNK + 1, CHUNK / 8);
 	s->seen = calloc(s->frames / CHUNK / 64 + 1, 8);
 	if (!ret && (!s->present || !s->seen))

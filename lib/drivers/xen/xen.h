@@ -28,7 +28,7 @@ struct xen_domain {
  */
 struct xen_area {
 	struct xen_area *next;		/* by descending gfn; then those of earlier maps */
-	uint64_t gfn, count;
+	uint64_t gfn, count, room;	/* room: frames that host has addresses for */
 	unsigned char *host;
 	uint64_t *mapped, *absent;	/* a bit for each part, and each frame that cannot be */
 	bool stale;			/* of an earlier map: private memory in its place */
