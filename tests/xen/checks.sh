@@ -9,6 +9,6 @@ check() {
 	if said=$("$@" 2>&1); then
 		echo "ok $name"
 	else
-		echo "FAIL $name: $(echo "$said" | tail -n 2 | tr '\n' ' ')"
+		echo "FAIL $name: $(echo "$said" | tail -n 7 | tr '\n' ' ')"
 	fi
 }
