@@ -18,7 +18,6 @@ void kvmi_greeting_init(void)
 	start_time = time(NULL);
 }
 
-
 static uint64_t end_of_ram(void)
 {
 	const struct memory_map *map;

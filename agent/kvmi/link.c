@@ -24,6 +24,7 @@
 #define SECOND          UINT64_C(1000000000)
 #define RECONNECT_FIRST (SECOND / 500)	/* soon, then at ever longer intervals */
 #define RECONNECT_LAST  (2 * SECOND)
+#define RECONNECT_WRONG (SECOND / 10)	/* after a tool that spoke wrongly from the start */
 #define GREETING_NS     (10 * SECOND)	/* that QEMU waits for the tool's answer */
 #define UNHOOK_NS       (60 * SECOND)	/* and for it to let go of a machine that stops */
 #define NEVER           UINT64_MAX
@@ -38,6 +39,8 @@ static struct {
 	int fd, bell;
 	uint64_t due_ns;		/* when to try, or to give up; NEVER */
 	uint64_t interval_ns;		/* between tries */
+	uint64_t up_ns;			/* since when there is a session */
+	_Atomic bool was_wrong;		/* it is ended for what the tool sent */
 	bool told;			/* why there is no connection */
 	struct kvmi_greeting greeting;
 	pthread_mutex_t lock;		/* of what has been read, while there is a session */
@@ -128,10 +131,20 @@ static void try_later(void)
 	link_.interval_ns = 2 * next < RECONNECT_LAST ? 2 * next : RECONNECT_LAST;
 }
 
+void kvmi_link_is_wrong(void)
+{
+	atomic_store(&link_.was_wrong, true);
+}
+
 static void hang_up(void)
 {
+	bool wrong = atomic_exchange(&link_.was_wrong, false);
+
 	if (link_.state == UP)
 		kvmi_session_end();
+	/* It would come again at once, and be told the same, as often as it can. */
+	if (link_.state == UP && wrong && scry_now_ns() - link_.up_ns < SECOND)
+		link_.interval_ns = RECONNECT_WRONG;
 	kvmi_out_open(-1);
 	if (link_.fd >= 0)
 		close(link_.fd);
@@ -199,6 +212,8 @@ static void see_greeting(void)
 	link_.told = false;
 	link_.due_ns = NEVER;
 	link_.interval_ns = 0;
+	link_.up_ns = scry_now_ns();
+	atomic_store(&link_.was_wrong, false);
 	link_.have = 0;
 	link_.stuck = false;
 	kvmi_out_open(link_.fd);

@@ -38,5 +38,7 @@ int kvmi_link_fd(void);
 
 /* Any thread: have the service come by. */
 void kvmi_link_ring(void);
+/* The session is being ended for what the tool sent: the next need not come at once. */
+void kvmi_link_is_wrong(void);
 
 #endif

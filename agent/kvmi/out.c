@@ -28,7 +28,9 @@ void kvmi_out_open(int fd)
 	pthread_mutex_lock(&out.lock);
 	out.fd = fd;
 	out.seq = 0;
-	out.begin = out.end = 0;
+	free(out.bytes);
+	out.bytes = NULL;
+	out.begin = out.end = out.room = 0;
 	atomic_store(&out.waiting, 0);
 	out.gathers = false;
 	pthread_mutex_unlock(&out.lock);
@@ -55,8 +57,12 @@ static void keep(const uint8_t *bytes, size_t size)
 	size_t room = out.room ? out.room : KVMI_MESSAGE_MOST;
 	uint8_t *more;
 
-	if (out.begin == out.end)
-		out.begin = out.end = 0;
+	/* What is sent already leaves its room. */
+	if (out.begin && (out.begin == out.end || out.end + size > out.room)) {
+		memmove(out.bytes, out.bytes + out.begin, out.end - out.begin);
+		out.end -= out.begin;
+		out.begin = 0;
+	}
 	while (room < out.end + size)
 		room *= 2;
 	more = room == out.room ? out.bytes : realloc(out.bytes, room);
@@ -161,6 +167,7 @@ void kvmi_out_gather(bool on)
 void kvmi_out_hang_up(const char *why)
 {
 	fprintf(stderr, "scry-agent: KVMI: %s: hanging up, as a kernel does\n", why);
+	kvmi_link_is_wrong();
 	pthread_mutex_lock(&out.lock);
 	hang_up();
 	pthread_mutex_unlock(&out.lock);

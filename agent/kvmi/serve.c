@@ -267,6 +267,9 @@ void kvmi_pause(struct kvmi_state *state, bool wait_for_it)
 	atomic_fetch_add(&state->pauses, 1);
 	if (atomic_load(&state->mail.waits) || vcpu_call(state->vcpu) < 0)
 		return;
+	/* What is answered already does not wait for it. */
+	if (wait_for_it)
+		kvmi_out_gather(false);
 	/* Once it is there it stays, for the event. */
 	for (int i = 0; wait_for_it && i < PAUSE_STEPS && !atomic_load(&state->mail.waits); i++)
 		usleep(50);

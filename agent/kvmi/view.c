@@ -60,6 +60,8 @@ int kvmi_view_access(const struct kvmi_request *r)
 	const char *text;
 	int first = 0;
 
+	if (r->access.view && accel->one_view)
+		return -KVMI_EOPNOTSUPP;
 	_Static_assert((int)SCRY_READ == KVMI_READ && (int)SCRY_WRITE == KVMI_WRITE &&
 		       (int)SCRY_EXEC == KVMI_EXEC, "the same bits");
 	for (unsigned n = 0; n < r->access.count; n++) {
