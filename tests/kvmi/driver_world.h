@@ -31,5 +31,24 @@ void test_close_in_step(void **state);
 void test_second(void **state);
 void test_remaps(void **state);
 void test_remaps_later(void **state);
+void test_breakpoint_across(void **state);
+void test_breakpoints_change(void **state);
+void test_new_vcpu_in_step(void **state);
+void test_step_ends_elsewhere(void **state);
+
+/* test_failures.c */
+void test_not_started(void **state);
+void test_subscription_fails(void **state);
+void test_unwanted_step(void **state);
+void test_inject_stepped(void **state);
+void test_reply_fails(void **state);
+void test_view_fails(void **state);
+void test_remap_fails(void **state);
+void test_nothing_to_skip(void **state);
+void test_new_vcpu_paused(void **state);
+void test_bad_version(void **state);
+void test_drawl(void **state);
+void test_private_file(void **state);
+void test_not_its_socket(void **state);
 
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -237,6 +239,24 @@ static void serve(struct peer *p)
 	free(buf);
 }
 
+/* As slowly as it can without a pause that is noticed. */
+static bool drawl(struct peer *p, const struct kvmi_handshake *hello)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	static const char zero[256];
+	size_t left = hello->size - sizeof(*hello);
+
+	if (send(p->fd, hello, sizeof(*hello), MSG_NOSIGNAL) != (ssize_t)sizeof(*hello))
+		return false;
+	while (left > sizeof(zero)) {
+		if (send(p->fd, zero, sizeof(zero), MSG_NOSIGNAL) < 0)
+			return false;
+		left -= sizeof(zero);
+		nanosleep(&pause, NULL);
+	}
+	return send(p->fd, zero, left, MSG_NOSIGNAL) == (ssize_t)left;
+}
+
 static bool shake_hands(struct peer *p)
 {
 	struct kvmi_handshake hello = {
@@ -245,8 +265,14 @@ static bool shake_hands(struct peer *p)
 	};
 	struct kvmi_answer answer;
 
-	if (send(p->fd, &hello, hello.size, MSG_NOSIGNAL) != (ssize_t)hello.size ||
-	    recv(p->fd, &answer, sizeof(answer), MSG_WAITALL) != (ssize_t)sizeof(answer))
+	if (p->drawls) {
+		hello.size = KVMI_HANDSHAKE_MOST;
+		if (!drawl(p, &hello))
+			return false;
+	} else if (send(p->fd, &hello, hello.size, MSG_NOSIGNAL) != (ssize_t)hello.size) {
+		return false;
+	}
+	if (recv(p->fd, &answer, sizeof(answer), MSG_WAITALL) != (ssize_t)sizeof(answer))
 		return false;
 	memcpy(p->cookie, answer.cookie, sizeof(p->cookie));
 	return answer.size == sizeof(answer);
@@ -279,12 +305,28 @@ static void *work(void *opaque)
 	return NULL;
 }
 
+static uint8_t *make_memory(struct peer *p)
+{
+	p->template_fd = open(p->template, O_RDWR | O_CLOEXEC);
+	return mmap(NULL, PEER_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE, p->template_fd, 0);
+}
+
+static void drop_memory(struct peer *p)
+{
+	if (p->template) {
+		munmap(p->memory, PEER_MEMORY);
+		close(p->template_fd);
+	} else {
+		free(p->memory);
+	}
+}
+
 void peer_start(struct peer *p, enum kvmi_generation generation, const char *path)
 {
 	p->generation = generation;
 	p->path = path;
 	p->fd = -1;
-	p->memory = calloc(1, PEER_MEMORY);
+	p->memory = p->template ? make_memory(p) : calloc(1, PEER_MEMORY);
 	p->out = malloc(PEER_OUT);
 	memset(p->access, 7, sizeof(p->access));
 	for (unsigned i = 0; i < PEER_VCPUS; i++)
@@ -304,5 +346,5 @@ void peer_stop(struct peer *p)
 	pthread_cond_destroy(&p->change);
 	pthread_mutex_destroy(&p->lock);
 	free(p->out);
-	free(p->memory);
+	drop_memory(p);
 }

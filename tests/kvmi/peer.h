@@ -34,6 +34,7 @@ struct peer_vcpu {
 	unsigned msrs;
 	bool step;
 	uint16_t view;
+	bool asleep;			/* not started: it can be told nothing */
 };
 
 struct peer_remap {
@@ -58,6 +59,11 @@ struct peer {
 	unsigned commands;		/* that came */
 	atomic_bool mute;		/* vCPUs that do not run: they answer nothing */
 	_Atomic uint64_t denied;	/* commands that CHECK_COMMAND denies, a bit each */
+	_Atomic uint64_t refused;	/* commands that fail, a bit each */
+	unsigned vcpus;			/* at first; 0 = all */
+	bool drawls;			/* in a greeting without end */
+	const char *template;		/* memory is a private mapping of this file ... */
+	int template_fd;		/* ... which is open, as QEMU has it */
 	_Atomic unsigned denials;	/* CHECK_COMMANDs that are denied, whichever they are */
 	bool gathers;			/* answers of commands that came together go together */
 	uint8_t *out;			/* PEER_OUT bytes of them */

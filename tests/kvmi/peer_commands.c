@@ -103,8 +103,8 @@ static void pause_vcpu(const struct request *r)
 	uint16_t vcpu;
 
 	memcpy(&vcpu, r->payload, sizeof(vcpu));
-	if (vcpu >= PEER_VCPUS) {
-		reply(r, KVMI_EINVAL, NULL, 0);
+	if (vcpu >= PEER_VCPUS || r->p->vcpu[vcpu].asleep) {
+		reply(r, vcpu >= PEER_VCPUS ? KVMI_EINVAL : KVMI_EAGAIN, NULL, 0);
 		return;
 	}
 	r->p->vcpu[vcpu].pauses++;
@@ -181,7 +181,7 @@ static void control_cr(const struct request *r, const uint8_t *a)
 
 static void inject(const struct request *r, const uint8_t *a)
 {
-	if (r->v->trap) {
+	if (r->v->trap || (r->p->generation == KVMI_V12 && r->v->step)) {
 		reply(r, KVMI_EBUSY, NULL, 0);
 		return;
 	}
@@ -259,13 +259,19 @@ static bool is_vcpus(enum kvmi_command command)
 
 void peer_command(struct peer *p, const struct kvmi_header *header, const uint8_t *payload)
 {
-	const struct kvmi_info_reply info = { .vcpus = PEER_VCPUS };
+	const struct kvmi_info_reply info = { .vcpus = p->vcpus ? p->vcpus : PEER_VCPUS };
 	const struct kvmi_v7_number_reply max = { PEER_MEMORY / KVMI_PAGE };
 	struct request r = { p, header, payload, &p->vcpu[payload[0] % PEER_VCPUS] };
 	int command = command_of(p, header->id);
 
+	if (command >= 0 && p->refused >> command & 1) {
+		reply(&r, KVMI_EINVAL, NULL, 0);
+		return;
+	}
 	if (command >= 0 && is_vcpus(command)) {
-		if (!p->mute)
+		if (r.v->asleep)
+			reply(&r, KVMI_EAGAIN, NULL, 0);
+		else if (!p->mute)
 			to_vcpu(&r, command);
 		return;
 	}

@@ -310,6 +310,13 @@ int main(int argc, char **argv)
 		TEST(test_remaps), TEST(test_remaps_later),
 		TEST(test_mute), TEST(test_unhook), TEST(test_not_yet_allowed), TEST(test_denied),
 		TEST(test_key), TEST(test_late), TEST(test_addresses),
+		TEST(test_breakpoint_across), TEST(test_breakpoints_change),
+		TEST(test_new_vcpu_in_step), TEST(test_step_ends_elsewhere),
+		TEST(test_not_started), TEST(test_subscription_fails), TEST(test_unwanted_step),
+		TEST(test_inject_stepped), TEST(test_reply_fails), TEST(test_view_fails),
+		TEST(test_remap_fails), TEST(test_nothing_to_skip), TEST(test_new_vcpu_paused),
+		TEST(test_bad_version), TEST(test_drawl), TEST(test_private_file),
+		TEST(test_not_its_socket),
 	};
 
 	if (argc > 2)

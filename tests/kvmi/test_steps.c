@@ -140,3 +140,122 @@ void test_remaps_later(void **state)
 	w->peer.later = true;
 	check_remaps(w);
 }
+
+/* One step over a breakpoint at 0x200123 has begun; vCPU 0 waits for nothing. */
+static void begin_step(struct world *w, uint64_t address)
+{
+	const struct scry_breakpoint b = { .sz = sizeof(b), .address = address,
+					   .flags = SCRY_BREAKPOINT_PHYSICAL };
+	const struct kvmi_event_pf pf = { .gva = address & 0xffff, .gpa = address,
+					  .access = KVMI_EXEC };
+	struct scry_event e;
+
+	assert_true(scry_breakpoint_add(w->vm, &b) > 0);
+	w->peer.vcpu[0].gprs.rip = address & 0xffff;
+	peer_raise(&w->peer, 0, KVMI_EVENT_PF, &pf, sizeof(pf));
+	e = one_event(w);
+	assert_int_equal(e.kind, SCRY_EVENT_BREAKPOINT);
+	assert_ok(scry_reply_action(w->vm, &e, SCRY_CONTINUE));
+	assert_true(peer_await(&w->peer, 0, 1));
+	assert_int_equal(w->peer.access[address >> 12], 7);
+}
+
+static void end_step(struct world *w, unsigned replies)
+{
+	const struct kvmi_event_singlestep done = { 0 };
+
+	w->peer.vcpu[0].gprs.rip++;
+	peer_raise(&w->peer, 0, KVMI_EVENT_SINGLESTEP, &done, sizeof(done));
+	assert_true(peer_await(&w->peer, 0, replies));
+	assert_false(w->peer.vcpu[0].step);
+}
+
+/* An instruction that goes on into the next page, in which a breakpoint is, too. */
+void test_breakpoint_across(void **state)
+{
+	const struct scry_breakpoint next = { .sz = sizeof(next), .address = 0x201800,
+					      .flags = SCRY_BREAKPOINT_PHYSICAL };
+	const struct kvmi_event_pf rest = { .gva = 0x1000, .gpa = 0x201000, .access = KVMI_EXEC };
+	struct world *w = *state;
+
+	open_vm(w, generation, LONG);
+	assert_true(scry_breakpoint_add(w->vm, &next) > 0);
+	begin_step(w, 0x200ffe);
+	assert_int_equal(w->peer.access[0x201], KVMI_READ | KVMI_WRITE);
+	peer_raise(&w->peer, 0, KVMI_EVENT_PF, &rest, sizeof(rest));
+	assert_true(peer_await(&w->peer, 0, 2));
+	assert_int_equal(w->peer.vcpu[0].last.reply.action, KVMI_RETRY);
+	assert_int_equal(w->peer.access[0x200], 7);
+	assert_int_equal(w->peer.access[0x201], 7);
+	end_step(w, 3);
+	assert_int_equal(w->peer.access[0x200], KVMI_READ | KVMI_WRITE);
+	assert_int_equal(w->peer.access[0x201], KVMI_READ | KVMI_WRITE);
+	assert_true(peer_runs(&w->peer, 1, 20000));
+}
+
+/* Breakpoints that come and go in the page that is open for a step leave it open. */
+void test_breakpoints_change(void **state)
+{
+	const struct scry_breakpoint b = { .sz = sizeof(b), .address = 0x200800,
+					   .flags = SCRY_BREAKPOINT_PHYSICAL };
+	struct world *w = *state;
+	int number;
+
+	open_vm(w, generation, LONG);
+	begin_step(w, 0x200123);
+	number = scry_breakpoint_add(w->vm, &b);
+	assert_true(number > 0);
+	assert_int_equal(w->peer.access[0x200], 7);
+	assert_ok(scry_breakpoint_remove(w->vm, number));
+	assert_int_equal(w->peer.access[0x200], 7);
+	end_step(w, 2);
+	assert_int_equal(w->peer.access[0x200], KVMI_READ | KVMI_WRITE);
+}
+
+/* A vCPU that is added while another steps waits for the end of that, as all do. */
+void test_new_vcpu_in_step(void **state)
+{
+	struct world *w = *state;
+
+	w->peer.vcpus = 1;
+	open_vm(w, generation, LONG);
+	begin_step(w, 0x200123);
+	if (generation == KVMI_V7) {
+		peer_raise(&w->peer, 1, KVMI_EVENT_CREATE_VCPU, NULL, 0);
+		assert_false(peer_runs(&w->peer, 1, 50));
+	}
+	end_step(w, 2);
+	assert_true(peer_runs(&w->peer, 1, 20000));
+	assert_ok(scry_vcpu_pause(w->vm, 0));
+	assert_ok(scry_vcpu_resume(w->vm, 0));
+}
+
+/* A step in another view that an exception ended is over; one that something delayed is not. */
+void test_step_ends_elsewhere(void **state)
+{
+	const struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_INT3 };
+	const struct kvmi_event_breakpoint int3 = { .insn_len = 1 };
+	const struct kvmi_event_singlestep failed = { .failed = 1 };
+	struct scry_reply reply = { .sz = sizeof(reply), .flags = SCRY_REPLY_STEP };
+	struct world *w = *state;
+	struct scry_event e;
+
+	open_vm(w, generation, LONG);
+	if (generation != KVMI_V7)
+		return;
+	reply.view = (uint32_t)scry_view_create(w->vm, 0);
+	assert_true(scry_subscribe(w->vm, &sub) > 0);
+	peer_raise(&w->peer, 0, KVMI_EVENT_BREAKPOINT, &int3, sizeof(int3));
+	e = one_event(w);
+	assert_ok(scry_reply(w->vm, &e, &reply));
+	assert_true(peer_await(&w->peer, 0, 1));
+	peer_raise(&w->peer, 0, KVMI_EVENT_SINGLESTEP, &failed, sizeof(failed));
+	assert_true(peer_await(&w->peer, 0, 2));
+	assert_int_equal(w->peer.vcpu[0].view, reply.view);
+	assert_true(w->peer.vcpu[0].step);
+	w->peer.vcpu[0].gprs.rip = 0x8000;
+	peer_raise(&w->peer, 0, KVMI_EVENT_SINGLESTEP, &failed, sizeof(failed));
+	assert_true(peer_await(&w->peer, 0, 3));
+	assert_int_equal(w->peer.vcpu[0].view, 0);
+	assert_false(w->peer.vcpu[0].step);
+}

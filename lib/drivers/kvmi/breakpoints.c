@@ -52,16 +52,41 @@ int kvmi_break_hit_locked(struct kvmi_vm *k, const struct kvmi_occurrence *o)
 	return hit ? hit : -1;
 }
 
-/* Open the frame that is stepped in, or shut it. */
-static void set_frame(struct kvmi_vm *k, bool open)
+bool kvmi_is_open_locked(const struct kvmi_vm *k, unsigned view, uint64_t gfn)
+{
+	return k->stepping >= 0 && view == k->step_view &&
+	       ((k->step_frames > 0 && k->step_gfn[0] == gfn) ||
+		(k->step_frames > 1 && k->step_gfn[1] == gfn));
+}
+
+bool kvmi_is_step_locked(const struct kvmi_vm *k, const struct kvmi_occurrence *o)
+{
+	return k->stepping == (int)o->vcpu && o->arch.gprs.rip == k->step_rip;
+}
+
+/* Tell the kernel of a frame that is stepped in: open, or shut again. */
+static void send_step_frame(struct kvmi_vm *k, uint64_t gfn)
 {
 	const struct kvmi_page_access_entry entry = {
-		.gpa = k->step_gfn << 12,
-		.access = kvmi_allowed_locked(k, k->step_view, k->step_gfn) | (open ? KVMI_EXEC : 0),
+		.gpa = gfn << 12, .access = kvmi_allowed_locked(k, k->step_view, gfn),
 	};
 	const struct kvmi_call call = kvmi_access_call(k->generation, k->step_view, &entry, 1);
 
 	kvmi_post_locked(k, &call, -1);
+}
+
+/* An instruction is fetched from two frames at most. */
+static void open_frame(struct kvmi_vm *k, uint64_t gfn)
+{
+	if (!kvmi_is_open_locked(k, k->step_view, gfn) && k->step_frames < 2)
+		k->step_gfn[k->step_frames++] = gfn;
+	send_step_frame(k, gfn);
+}
+
+static void shut_frames(struct kvmi_vm *k)
+{
+	while (k->step_frames)
+		send_step_frame(k, k->step_gfn[--k->step_frames]);
 }
 
 /*
@@ -75,11 +100,10 @@ static void begin_step(struct kvmi_vm *k, unsigned vcpu)
 
 	v->over_due = false;
 	k->stepping = (int)vcpu;
-	k->step_gfn = v->at.part.pf.gpa >> 12;
 	k->step_rip = v->at.arch.gprs.rip;
-	k->step_view = v->back ? v->other_view : v->view;
+	k->step_view = kvmi_view_now(v);
 	kvmi_hold_others_locked(k, vcpu);
-	set_frame(k, true);
+	open_frame(k, v->at.part.pf.gpa >> 12);
 	if (!v->armed.step)
 		kvmi_post_locked(k, &step, -1);
 	kvmi_answer_locked(k, vcpu, KVMI_RETRY, 0);
@@ -94,15 +118,33 @@ void kvmi_next_step_locked(struct kvmi_vm *k)
 			begin_step(k, i);
 }
 
+/* The instruction that is stepped over goes on into another frame: that one opens, too. */
+static void step_on(struct kvmi_vm *k, unsigned vcpu)
+{
+	const struct kvmi_occurrence *o = &k->vcpu[vcpu].at;
+
+	if (!kvmi_is_step_locked(k, o)) {
+		/* It has been done, or an exception taken in its place: this is another. */
+		shut_frames(k);
+		k->step_rip = o->arch.gprs.rip;
+	}
+	open_frame(k, o->part.pf.gpa >> 12);
+	kvmi_answer_locked(k, vcpu, KVMI_RETRY, 0);
+}
+
 void kvmi_step_over_locked(struct kvmi_vm *k, unsigned vcpu)
 {
+	if (k->stepping == (int)vcpu) {
+		step_on(k, vcpu);
+		return;
+	}
 	k->vcpu[vcpu].over_due = true;
 	kvmi_next_step_locked(k);
 }
 
 static void end_step(struct kvmi_vm *k, unsigned vcpu)
 {
-	set_frame(k, false);
+	shut_frames(k);
 	k->stepping = -1;
 	kvmi_release_others_locked(k, vcpu);
 }
@@ -112,9 +154,12 @@ void kvmi_stepped_locked(struct kvmi_vm *k, unsigned vcpu)
 	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
 	const struct kvmi_call off = kvmi_step_call(vcpu, false);
 	bool over = k->stepping == (int)vcpu, back = v->back;
+	bool wanted = kvmi_wants_step_locked(k, vcpu);
+	uint64_t rip = v->at.arch.gprs.rip;
 
 	/* Something else ended it before the instruction was done: once more. */
-	if (v->at.part.step.failed && (back || (over && v->at.arch.gprs.rip == k->step_rip))) {
+	if (v->at.part.step.failed &&
+	    ((back && rip == v->back_rip) || (over && rip == k->step_rip))) {
 		kvmi_answer_locked(k, vcpu, KVMI_CONTINUE, 0);
 		return;
 	}
@@ -124,12 +169,13 @@ void kvmi_stepped_locked(struct kvmi_vm *k, unsigned vcpu)
 		kvmi_post_locked(k, &view, -1);
 		v->back = false;
 	}
-	if ((over || back) && !v->armed.step)
+	/* Ours is over; and one that nobody wants may be of a subscription that failed. */
+	if (!wanted)
 		kvmi_post_locked(k, &off, -1);
 	if (over)
 		end_step(k, vcpu);
 	v->steps += !v->at.part.step.failed;
-	if (v->armed.step && !v->at.part.step.failed)
+	if (wanted && !v->at.part.step.failed)
 		kvmi_tell_locked(k, vcpu, false);
 	else
 		kvmi_answer_locked(k, vcpu, KVMI_CONTINUE, 0);
@@ -168,10 +214,39 @@ static int find_frame(struct scry_vm *vm, const struct scry_breakpoint *b, uint6
 	return ret;
 }
 
+static int find_break(const struct kvmi_vm *k, int number)
+{
+	for (size_t i = 0; i < k->break_count; i++)
+		if (k->breaks[i].number == number)
+			return (int)i;
+	return -1;
+}
+
+/* The frame may have been sent already, or is on its way. */
+static void undo_add(struct kvmi_vm *k, int number, int ret)
+{
+	int i = find_break(k, number);
+	char why[KVMI_WHY];
+	uint64_t gfn;
+
+	/* The lock may have been let go: another has removed it. */
+	if (i < 0)
+		return;
+	gfn = k->breaks[i].gfn;
+	k->breaks[i] = k->breaks[--k->break_count];
+	if (k->ended)
+		return;
+	kvmi_keep_why(why);
+	kvmi_resend_locked(k, gfn);
+	if (ret != SCRY_E_TIMEOUT)
+		kvmi_arm_locked(k);
+	scry_fail(ret, "%s", why);
+}
+
 static int add_locked(struct kvmi_vm *k, const struct scry_breakpoint *breakpoint, uint64_t gpa)
 {
 	struct kvmi_break *b;
-	int ret;
+	int ret, number;
 
 	if (k->break_count == SCRY_BREAKPOINTS)
 		return scry_fail(SCRY_E_NOMEM, "there are %d breakpoints already", SCRY_BREAKPOINTS);
@@ -184,12 +259,13 @@ static int add_locked(struct kvmi_vm *k, const struct scry_breakpoint *breakpoin
 		return scry_fail(SCRY_E_NOMEM, "out of memory for breakpoints");
 	b = &k->breaks[k->break_count++];
 	*b = (struct kvmi_break){ ++k->next_break, *breakpoint, gpa >> 12 };
+	number = k->next_break;
 	ret = kvmi_arm_locked(k);
 	if (!ret)
-		ret = kvmi_resend_locked(k, b->gfn);
+		ret = kvmi_resend_locked(k, gpa >> 12);
 	if (ret < 0)
-		k->break_count--;
-	return ret < 0 ? ret : k->next_break;
+		undo_add(k, number, ret);
+	return ret < 0 ? ret : number;
 }
 
 int kvmi_breakpoint_add(struct scry_vm *vm, const struct scry_breakpoint *breakpoint)
@@ -212,17 +288,15 @@ int kvmi_breakpoint_add(struct scry_vm *vm, const struct scry_breakpoint *breakp
 
 static int remove_locked(struct kvmi_vm *k, int number)
 {
-	for (size_t i = 0; i < k->break_count; i++) {
-		uint64_t gfn = k->breaks[i].gfn;
-		int ret;
+	int i = find_break(k, number), ret;
+	uint64_t gfn;
 
-		if (k->breaks[i].number != number)
-			continue;
-		k->breaks[i] = k->breaks[--k->break_count];
-		ret = kvmi_resend_locked(k, gfn);
-		return ret < 0 ? ret : kvmi_arm_locked(k);
-	}
-	return scry_fail(SCRY_E_NOTFOUND, "there is no breakpoint %d", number);
+	if (i < 0)
+		return scry_fail(SCRY_E_NOTFOUND, "there is no breakpoint %d", number);
+	gfn = k->breaks[i].gfn;
+	k->breaks[i] = k->breaks[--k->break_count];
+	ret = kvmi_resend_locked(k, gfn);
+	return ret < 0 ? ret : kvmi_arm_locked(k);
 }
 
 int kvmi_breakpoint_remove(struct scry_vm *vm, int number)

@@ -6,16 +6,22 @@
 #include "kvmi.h"
 
 /*
- * What a capability needs of the kernel: a command, an event, or neither.  `never`:
+ * What a capability needs of the kernel: commands and events, a bit each.  `never`:
  * why no kernel with KVMI has it.  `note` stands beside one that is there.
  */
 static const struct rule {
 	enum scry_cap cap;
-	int command, event;
+	uint64_t commands;
+	uint32_t events;
 	const char *never, *note;
 } rules[] = {
-#define HAS(CAP, command, event, note) { SCRY_CAP_##CAP, command, event, NULL, note }
-#define NEVER(CAP, why) { SCRY_CAP_##CAP, KVMI_NONE, KVMI_NONE, why, NULL }
+#define BIT(n) ((n) == KVMI_NONE ? 0 : UINT64_C(1) << ((n) & 63))
+/* Events of vCPUs are asked for. */
+#define EVENT(n) ((n) == KVMI_NONE || (n) == KVMI_EVENT_PAUSE || (n) == KVMI_EVENT_TRAP ? 0 : \
+		  BIT(KVMI_VCPU_CONTROL_EVENTS))
+#define HAS(CAP, command, event, note) \
+	{ SCRY_CAP_##CAP, BIT(command) | EVENT(event), (uint32_t)BIT(event), NULL, note }
+#define NEVER(CAP, why) { SCRY_CAP_##CAP, 0, 0, why, NULL }
 	HAS(VCPU_COUNT, KVMI_GET_INFO, KVMI_NONE, ""),
 	HAS(MAX_GFN, KVMI_READ_PHYSICAL, KVMI_NONE, ""),
 	HAS(MEMORY_MAP, KVMI_READ_PHYSICAL, KVMI_NONE,
@@ -60,8 +66,10 @@ static const struct rule {
 	    "interrupts are held back meanwhile"),
 	HAS(EVENT_MEMORY, KVMI_SET_PAGE_ACCESS, KVMI_EVENT_PF,
 	    "only of RAM; instructions that are continued are emulated by KVM"),
-	HAS(EVENT_BREAKPOINT, KVMI_CONTROL_SINGLESTEP, KVMI_EVENT_PF,
-	    "only in the frame that the address is mapped to when it is planted"),
+	{ SCRY_CAP_EVENT_BREAKPOINT, BIT(KVMI_SET_PAGE_ACCESS) | BIT(KVMI_CONTROL_SINGLESTEP) |
+	  BIT(KVMI_VCPU_CONTROL_EVENTS) | BIT(KVMI_PAUSE), BIT(KVMI_EVENT_PF) |
+	  BIT(KVMI_EVENT_SINGLESTEP) | BIT(KVMI_EVENT_PAUSE), NULL,
+	  "only in the frame that the address is mapped to when it is planted" },
 	NEVER(EVENT_SHUTDOWN, "KVMI has no such event"),
 	NEVER(EVENT_START, "KVMI has no such event"),
 	HAS(VIEWS, KVMI_SET_EPT_VIEW, KVMI_NONE, "only 3, and no frames of the tool's own"),
@@ -153,14 +161,26 @@ static void lacks(struct kvmi_vm *k, enum scry_cap cap, bool is_event, int numbe
 	scry_cap_set(k->vm, cap, false, reason);
 }
 
+/* The first of these that is not allowed, or -1. */
+static int first_lacking(uint64_t wanted, const bool *allowed)
+{
+	for (uint64_t left = wanted; left; left &= left - 1)
+		if (!allowed[__builtin_ctzll(left)])
+			return __builtin_ctzll(left);
+	return -1;
+}
+
 static void apply(struct kvmi_vm *k, const struct rule *r)
 {
+	int command = first_lacking(r->commands, k->command);
+	int event = first_lacking(r->events, k->event);
+
 	if (r->never)
 		scry_cap_set(k->vm, r->cap, false, r->never);
-	else if (r->command >= 0 && !k->command[r->command])
-		lacks(k, r->cap, false, r->command);
-	else if (r->event >= 0 && !k->event[r->event])
-		lacks(k, r->cap, true, r->event);
+	else if (command >= 0)
+		lacks(k, r->cap, false, command);
+	else if (event >= 0)
+		lacks(k, r->cap, true, event);
 	else
 		scry_cap_set(k->vm, r->cap, true, r->note);
 }

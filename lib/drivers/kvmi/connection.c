@@ -44,6 +44,11 @@ int kvmi_ended(struct kvmi_vm *k)
 			 k->why);
 }
 
+void kvmi_keep_why(char why[KVMI_WHY])
+{
+	snprintf(why, KVMI_WHY, "%s", scry_errmsg());
+}
+
 /* One message, whose parts are these; false when the connection has ended. */
 static bool send_parts(struct kvmi_vm *k, struct iovec *iov, size_t count)
 {

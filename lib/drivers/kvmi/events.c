@@ -52,7 +52,11 @@ void kvmi_tell_locked(struct kvmi_vm *k, unsigned vcpu, bool fetch_told)
 	if (v->at.event == KVMI_EVENT_PF && v->at.part.pf.access & KVMI_EXEC)
 		hit = kvmi_break_hit_locked(k, &v->at);
 	v->fetch_told = fetch_told;
-	if (!fetch_told && kvmi_wanted_locked(k, &event)) {
+	/* The instruction that is being stepped over, from a frame that is open: once more. */
+	if (hit && kvmi_is_step_locked(k, &v->at) &&
+	    kvmi_is_open_locked(k, kvmi_view_now(v), v->at.part.pf.gpa >> 12)) {
+		kvmi_step_over_locked(k, vcpu);
+	} else if (!fetch_told && kvmi_wanted_locked(k, &event)) {
 		kvmi_queue_locked(k, vcpu, &event);
 	} else if (hit > 0) {
 		as_breakpoint(&event, hit);
@@ -69,7 +73,8 @@ static bool new_vcpu(struct kvmi_vm *k, const struct kvmi_occurrence *o)
 {
 	if (o->event != KVMI_EVENT_CREATE_VCPU || o->vcpu >= SCRY_MAX_VCPUS)
 		return false;
-	k->vm->vcpus = o->vcpu + 1;
+	while (k->vm->vcpus <= o->vcpu)
+		kvmi_hold_new_locked(k, k->vm->vcpus++);
 	return true;
 }
 
@@ -103,7 +108,8 @@ bool kvmi_event_locked(struct kvmi_vm *k, const struct kvmi_occurrence *o)
 		break;
 	case KVMI_EVENT_CREATE_VCPU:
 		kvmi_arm_new_locked(k, o->vcpu);
-		kvmi_pass_locked(k, o->vcpu);
+		if (!v->holds)
+			kvmi_pass_locked(k, o->vcpu);
 		break;
 	case KVMI_EVENT_SINGLESTEP:
 		kvmi_stepped_locked(k, o->vcpu);
@@ -174,18 +180,18 @@ static int take(struct kvmi_vm *k, struct scry_event *events, size_t max)
 {
 	unsigned vcpu = k->first, vcpus = k->vm->vcpus;
 	size_t n = 0;
+	int ret = 0;
 
 	for (unsigned i = 0; i < vcpus && n < max; i++) {
-		int ret = k->vcpu[vcpu].queued ? give(k, vcpu, &events[n]) : 0;
-
+		ret = k->vcpu[vcpu].queued ? give(k, vcpu, &events[n]) : 0;
 		if (ret < 0)
-			return ret;
+			break;
 		n += (size_t)ret;
 		vcpu = vcpu + 1 < vcpus ? vcpu + 1 : 0;
 	}
-	/* With little room no vCPU is to come first for ever. */
+	/* With little room no vCPU is to come first for ever; what failed is told first next time. */
 	k->first = vcpu;
-	return (int)n;
+	return n ? (int)n : ret;
 }
 
 static int wait_until(struct kvmi_vm *k, struct scry_event *events, size_t max, uint64_t end)

@@ -14,6 +14,14 @@ void kvmi_trapped_locked(struct kvmi_vm *k, unsigned vcpu)
 	kvmi_answer_locked(k, vcpu, KVMI_CONTINUE, 0);
 }
 
+/* v12 injects nothing into a vCPU while it is being stepped. */
+static void switch_step(struct kvmi_vm *k, unsigned vcpu, bool on)
+{
+	const struct kvmi_call call = kvmi_step_call(vcpu, on);
+
+	kvmi_post_locked(k, &call, -1);
+}
+
 int kvmi_inject_locked(struct kvmi_vm *k, unsigned vcpu, const struct scry_exception *e)
 {
 	const struct kvmi_inject request = { .vector = (uint8_t)e->vector,
@@ -21,17 +29,26 @@ int kvmi_inject_locked(struct kvmi_vm *k, unsigned vcpu, const struct scry_excep
 					     .cr2 = e->vector == 14 ? e->cr2 : 0 };
 	struct kvmi_call call = kvmi_vcpu_call(KVMI_INJECT_EXCEPTION, vcpu, &request,
 					       sizeof(request));
+	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
+	bool steps = k->generation == KVMI_V12 &&
+		     (v->armed.step || v->back || k->stepping == (int)vcpu);
 	int ret;
 
 	if (e->vector > 31)
 		return scry_fail(SCRY_E_UNSUPPORTED, "KVMI injects exceptions only, not vector %u",
 				 e->vector);
+	/* Expected first: it may come with the reply. */
+	v->traps_due++;
+	if (steps)
+		switch_step(k, vcpu, false);
 	ret = kvmi_call_locked(k, &call);
-	if (ret < 0)
-		return ret;
-	k->vcpu[vcpu].traps_due++;
-	pthread_cond_broadcast(&k->keep);
-	return 0;
+	if (steps)
+		switch_step(k, vcpu, true);
+	if (ret < 0 && v->traps_due)
+		v->traps_due--;
+	else
+		pthread_cond_broadcast(&k->keep);
+	return ret;
 }
 
 int kvmi_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *injection)

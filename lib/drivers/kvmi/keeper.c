@@ -72,6 +72,7 @@ static void *keep(void *opaque)
 			/* Nobody has looked for a while: QEMU may want its VM back. */
 			if (!k->ended && !k->reading && reads == k->reads)
 				kvmi_read_locked(k, 0);
+			kvmi_arm_started_locked(k);
 		}
 		reads = k->reads;
 		if (!k->ended)

@@ -22,7 +22,7 @@ static int ask_version(struct kvmi_vm *k)
 	call.reply = &v7;
 	call.reply_min = call.reply_max = sizeof(v7);
 	ret = kvmi_call(k, &call);
-	if (ret == SCRY_E_GONE)
+	if (ret == SCRY_E_GONE && k->ended == SCRY_E_GONE)
 		return scry_fail(SCRY_E_PERM, "VM %s came to the socket and hung up at the first "
 				 "question: its QEMU wants a key, or another one (kvmi:PATH,key=SECRET "
 				 "or ,key-file=FILE), or its kernel lets nobody look "

@@ -54,15 +54,17 @@ struct kvmi_vcpu_state {
 	unsigned holds;			/* reasons for which it is not to run */
 	unsigned pauses_due;		/* PAUSE events still to come */
 	unsigned traps_due;		/* TRAP events still to come */
-	uint32_t trap_vector;		/* that we had injected last */
 	bool regs_set;			/* gprs are to be those once the event is answered */
 	struct kvmi_gprs gprs;
 	struct kvmi_armed armed;
+	struct kvmi_armed doubt;	/* what of it the kernel may have otherwise */
+	bool unarmed;			/* not started yet when it was to be armed */
 	uint64_t steps;			/* counted for subscriptions of every n-th */
 	unsigned view;			/* that we put it into */
 	bool over_due;			/* waits in a fetch that is to be stepped over */
 	bool back;			/* steps in other_view, not in back_view, its own */
 	unsigned back_view, other_view;
+	uint64_t back_rip;		/* of the instruction that it steps */
 };
 
 #define KVMI_SUBS 64
@@ -92,12 +94,19 @@ struct kvmi_break {
 	uint64_t gfn;
 };
 
+/* A socket's file, whoever may have made another of its name since. */
+struct kvmi_place {
+	dev_t device;
+	ino_t inode;
+};
+
 struct kvmi_vm {
 	struct scry_vm *vm;
 	enum kvmi_generation generation;
 	int socket;
 	int listener;			/* kept, for others to see that the place is taken */
 	struct sockaddr_un address;
+	struct kvmi_place place;	/* of the listener */
 	int wake;			/* eventfd: readable when an event is queued */
 	int epoll;			/* for scry_event_fd(), or -1 */
 	struct kvmi_handshake handshake;
@@ -115,6 +124,7 @@ struct kvmi_vm {
 	struct kvmi_slot slot[KVMI_OUTSTANDING];
 	unsigned outstanding;
 	unsigned first;			/* vCPU whose event is given out first */
+	bool arming;			/* a thread switches events on or off */
 	int next_number, next_break;	/* the last of subscriptions, of breakpoints */
 	struct kvmi_sub subs[KVMI_SUBS];
 	uint64_t frames;		/* that there may be */
@@ -123,8 +133,8 @@ struct kvmi_vm {
 	struct kvmi_break *breaks;
 	size_t break_count;
 	int stepping;			/* vCPU that steps over a trapped instruction, or -1 */
-	uint64_t step_gfn, step_rip;
-	unsigned step_view;
+	uint64_t step_gfn[2], step_rip;	/* the frames that it is fetched from, open */
+	unsigned step_frames, step_view;
 	struct kvmi_vcpu_state *vcpu;	/* SCRY_MAX_VCPUS of them */
 	pthread_t keeper;
 	bool has_keeper, stop_keeper;
@@ -152,6 +162,9 @@ void kvmi_unlisten(struct kvmi_vm *k);
 /* connection.c; those called _locked want k->lock held. */
 int kvmi_end(struct kvmi_vm *k, int why, const char *sentence);	/* for good; `why` */
 int kvmi_ended(struct kvmi_vm *k);	/* the same, noted for this thread */
+/* The failure that is noted, while another may be: the first one's sentence counts. */
+#define KVMI_WHY 256
+void kvmi_keep_why(char why[KVMI_WHY]);
 /*
  * Make calls, several under way at a time.  0 when each has its reply, whatever the
  * kernel said in it (call->err); else a failure noted.  A call that is not answered in
@@ -209,6 +222,7 @@ bool kvmi_vcpu_waits(struct scry_vm *vm, unsigned vcpu);
 void kvmi_paused_locked(struct kvmi_vm *k, unsigned vcpu);	/* its PAUSE event has come */
 void kvmi_hold_others_locked(struct kvmi_vm *k, unsigned vcpu);
 void kvmi_release_others_locked(struct kvmi_vm *k, unsigned vcpu);
+void kvmi_hold_new_locked(struct kvmi_vm *k, unsigned vcpu);	/* as all others are */
 
 /* regs.c */
 int kvmi_regs_get(struct scry_vm *vm, unsigned vcpu, struct scry_regs *regs);
@@ -229,8 +243,15 @@ void kvmi_trapped_locked(struct kvmi_vm *k, unsigned vcpu);	/* its TRAP event ha
 int kvmi_subscribe(struct scry_vm *vm, const struct scry_subscription *sub);
 int kvmi_unsubscribe(struct scry_vm *vm, int subscription);
 bool kvmi_wanted_locked(struct kvmi_vm *k, const struct scry_event *event);
+
+/* arm.c */
+int kvmi_msr_bit(uint32_t msr);	/* in struct kvmi_armed; -1 = KVMI cannot watch it */
 /* Switch on in all vCPUs what subscriptions and breakpoints want, and off what none does. */
 int kvmi_arm_locked(struct kvmi_vm *k);
+/* The same for those that had not been started then. */
+void kvmi_arm_started_locked(struct kvmi_vm *k);
+/* Does a subscription want this vCPU's steps, be they on already or not? */
+bool kvmi_wants_step_locked(const struct kvmi_vm *k, unsigned vcpu);
 /* Switch on in a new vCPU what the subscriptions want, waiting for nothing. */
 void kvmi_arm_new_locked(struct kvmi_vm *k, unsigned vcpu);
 
@@ -244,6 +265,11 @@ int kvmi_frame_create(struct scry_vm *vm, uint64_t *gfn);
 int kvmi_frame_destroy(struct scry_vm *vm, uint64_t gfn);
 void kvmi_views_drop(struct kvmi_vm *k);
 int kvmi_check_view_locked(struct kvmi_vm *k, unsigned view);	/* is there one of that number? */
+/* The view that the vCPU is in now, maybe for an instruction only. */
+static inline unsigned kvmi_view_now(const struct kvmi_vcpu_state *v)
+{
+	return v->back ? v->other_view : v->view;
+}
 /* What of a frame's accesses the caller has trapped: SCRY_READ, ... */
 uint8_t kvmi_traps_locked(struct kvmi_vm *k, unsigned view, uint64_t gfn);
 /* What they may do without an event, as the kernel takes it. */
@@ -260,6 +286,10 @@ int kvmi_remaps_undo_locked(struct kvmi_vm *k, unsigned view);
 int kvmi_breakpoint_add(struct scry_vm *vm, const struct scry_breakpoint *breakpoint);
 int kvmi_breakpoint_remove(struct scry_vm *vm, int number);
 bool kvmi_break_in_locked(struct kvmi_vm *k, uint64_t gfn);	/* is one in this frame? */
+/* Is this a frame that a step under way has open? */
+bool kvmi_is_open_locked(const struct kvmi_vm *k, unsigned view, uint64_t gfn);
+/* Does this fetch belong to the instruction that is being stepped over? */
+bool kvmi_is_step_locked(const struct kvmi_vm *k, const struct kvmi_occurrence *o);
 /* The breakpoint that this fetch hits: its number, 0 for none; -1 = none, but one in its page. */
 int kvmi_break_hit_locked(struct kvmi_vm *k, const struct kvmi_occurrence *o);
 /* Have the vCPU, which waits in a fetch's event, execute that one instruction. */

@@ -11,7 +11,8 @@
  * where two differ: a hole that begins and ends within 2 MiB goes unseen.
  */
 
-#define CHUNK     512u			/* frames of 2 MiB */
+#define STRIDE    512u			/* frames of 2 MiB */
+#define BATCH     512u			/* frames tried at a time */
 #define FINE      512u			/* those below are tried each */
 #define FRAMES    (UINT64_C(1) << 28)	/* most of a VM, 1 TiB */
 #define GIB4      (UINT64_C(1) << 20)	/* frames of 4 GiB */
@@ -21,7 +22,7 @@
 /* Which of these frames (`stride` apart) have memory. */
 static int probe(struct kvmi_vm *k, uint64_t gfn, uint64_t stride, size_t count, bool *there)
 {
-	struct kvmi_call call[CHUNK];
+	struct kvmi_call call[BATCH];
 	int ret;
 
 	for (size_t i = 0; i < count; i++) {
@@ -90,11 +91,11 @@ static int found(struct finder *f, uint64_t gfn, bool there)
 /* Try frames from gfn on, that many, so far apart. */
 static int scan(struct finder *f, uint64_t gfn, uint64_t stride, uint64_t count)
 {
-	bool there[CHUNK];
+	bool there[BATCH];
 	int ret = 0;
 
 	while (!ret && count) {
-		size_t n = count < CHUNK ? count : CHUNK;
+		size_t n = count < BATCH ? count : BATCH;
 
 		ret = probe(f->k, gfn, stride, n, there);
 		for (size_t i = 0; !ret && i < n; i++)
@@ -116,7 +117,7 @@ static int find_regions(struct finder *f, uint64_t frames)
 	if (!ret)
 		ret = scan(f, 1, 1, fine ? fine - 1 : 0);
 	if (!ret && frames > FINE)
-		ret = scan(f, FINE, CHUNK, (frames - FINE + CHUNK - 1) / CHUNK);
+		ret = scan(f, FINE, STRIDE, (frames - FINE + STRIDE - 1) / STRIDE);
 	if (!ret && frames)
 		ret = scan(f, frames - 1, 1, 1);
 	if (!ret)

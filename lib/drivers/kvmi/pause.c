@@ -23,9 +23,9 @@ static void release(struct kvmi_vm *k, unsigned vcpu)
 {
 	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
 
-	if (--v->holds)
+	if (!v->holds || --v->holds)
 		return;
-	if (v->waits && v->at.event == KVMI_EVENT_PAUSE)
+	if (v->waits && (v->at.event == KVMI_EVENT_PAUSE || v->at.event == KVMI_EVENT_CREATE_VCPU))
 		kvmi_answer_locked(k, vcpu, KVMI_CONTINUE, 0);
 	kvmi_next_step_locked(k);
 }
@@ -40,16 +40,16 @@ int kvmi_vcpu_stop(struct scry_vm *vm, unsigned vcpu)
 	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
 	struct kvmi_call call = kvmi_pause_call(k->generation, vcpu);
 	uint64_t end = scry_now_ns() + (uint64_t)vm->timeout_ms * 1000000u;
-	bool first;
+	bool asked;
 	int ret = 0;
 
 	pthread_mutex_lock(&k->lock);
 	/* In a step over a breakpoint all others wait for it. */
 	while (!k->ended && k->stepping == (int)vcpu && !kvmi_read_locked(k, end))
 		;
-	/* Held first: the event may come before the reply. */
-	first = !v->holds++;
-	if (first) {
+	/* Held first: the event may come before the reply.  Another's hold may not be in force yet. */
+	asked = !v->holds++ || !v->waits;
+	if (asked) {
 		v->pauses_due++;
 		ret = kvmi_calls_locked(k, &call, 1);
 		/* One that was not started does not run either. */
@@ -59,7 +59,7 @@ int kvmi_vcpu_stop(struct scry_vm *vm, unsigned vcpu)
 			ret = kvmi_refused(k, &call);
 	}
 	if (ret < 0) {
-		if (v->pauses_due)
+		if (asked && v->pauses_due)
 			v->pauses_due--;
 		release(k, vcpu);
 	}
@@ -111,6 +111,14 @@ void kvmi_hold_others_locked(struct kvmi_vm *k, unsigned vcpu)
 		k->vcpu[i].pauses_due++;
 		kvmi_post_locked(k, &call, (int)i);
 	}
+}
+
+/* It waits in its first event until it is released. */
+void kvmi_hold_new_locked(struct kvmi_vm *k, unsigned vcpu)
+{
+	unsigned vm_pauses = __atomic_load_n(&k->vm->vm_pauses, __ATOMIC_RELAXED);
+
+	k->vcpu[vcpu].holds = (k->stepping >= 0) + (vm_pauses > 0);
 }
 
 void kvmi_release_others_locked(struct kvmi_vm *k, unsigned vcpu)

@@ -141,7 +141,8 @@ static bool is_candidate(const char *line, struct block *b)
 	b->address = start;
 	b->offset = offset;
 	b->device = makedev(major, minor);
-	b->inode = inode;
+	/* What is written to a private mapping is not in its file: that one is of no use. */
+	b->inode = perms[3] == 's' ? inode : 0;
 	return true;
 }
 

@@ -49,12 +49,15 @@ static int find_layout(struct kvmi_vm *k)
 /* vCPU 0 does not run. */
 static int send_remap(struct kvmi_vm *k, unsigned view, uint64_t gfn, uint64_t target)
 {
-	unsigned own = k->vcpu[0].view;
+	unsigned own = kvmi_view_now(&k->vcpu[0]);
 	struct kvmi_call call[3] = { kvmi_view_call(0, view), change_call(k, view, gfn, target),
 				     kvmi_view_call(0, own) };
 	bool there = k->remaps == KVMI_REMAPS_LATER || own == view;
-	int ret = kvmi_calls_locked(k, call + there, there ? 1 : 3);
+	int ret = there ? 0 : kvmi_call_locked(k, &call[0]);
 
+	/* In no other view than that: where it could not be entered nothing is changed. */
+	if (!ret)
+		ret = kvmi_calls_locked(k, call + 1, there ? 1 : 2);
 	if (!ret && call[1].err == KVMI_EINVAL)
 		return scry_fail(SCRY_E_REFUSED, "the kernel of VM %s refuses this remap: the guest "
 				 "has to have used both frames, 0x%llx and 0x%llx", k->vm->name,

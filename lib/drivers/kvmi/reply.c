@@ -43,6 +43,12 @@ static int plan_jump(const struct kvmi_occurrence *o, const struct scry_event *e
 	return 0;
 }
 
+/* Of an instruction that is not known, or whose code is not mapped: then it is continued. */
+static bool has_nothing_to_skip(const struct kvmi_occurrence *o, const struct scry_event *e)
+{
+	return !e->insn_len && (can_retry(o) || o->event == KVMI_EVENT_CPUID);
+}
+
 static int plan_skip(const struct kvmi_occurrence *o, const struct scry_event *e, struct plan *p)
 {
 	switch (o->event) {
@@ -56,8 +62,6 @@ static int plan_skip(const struct kvmi_occurrence *o, const struct scry_event *e
 	case KVMI_EVENT_CPUID:
 	case KVMI_EVENT_PF:
 	case KVMI_EVENT_DESCRIPTOR:
-		if (!e->insn_len)
-			return cannot(e, "skip the instruction, whose code is not mapped, of");
 		set_rip(p, e->rip + e->insn_len);
 		return plan_jump(o, e, p);
 	case KVMI_EVENT_SINGLESTEP:
@@ -87,6 +91,19 @@ static bool steps_elsewhere(const struct kvmi_occurrence *o, const struct scry_r
 	return reply->flags == SCRY_REPLY_STEP && can_retry(o);
 }
 
+/* Before anything is done. */
+static int check_view(struct kvmi_vm *k, const struct kvmi_occurrence *o,
+		      const struct scry_event *e, const struct scry_reply *reply)
+{
+	int ret = reply->flags ? kvmi_check_view_locked(k, reply->view) : 0;
+
+	if (ret < 0)
+		return ret;
+	if (reply->flags == SCRY_REPLY_STEP && (!can_retry(o) || !k->has_step))
+		return cannot(e, "step in another view in the reply to");
+	return 0;
+}
+
 static int make_plan(const struct kvmi_occurrence *o, const struct scry_event *e,
 		     const struct scry_reply *reply, struct plan *p)
 {
@@ -99,7 +116,7 @@ static int make_plan(const struct kvmi_occurrence *o, const struct scry_event *e
 		return plan_inject(o, e, reply, p);
 	if (reply->set & SCRY_REG_BIT(SCRY_REG_RIP))
 		return plan_jump(o, e, p);
-	if (reply->action == SCRY_SKIP)
+	if (reply->action == SCRY_SKIP && !has_nothing_to_skip(o, e))
 		return plan_skip(o, e, p);
 	p->step_over = e->kind == SCRY_EVENT_BREAKPOINT;
 	/* In another view the access may be allowed, and what it finds another. */
@@ -115,10 +132,6 @@ static int change_view(struct kvmi_vm *k, unsigned vcpu, const struct scry_reply
 	unsigned was = v->event.view;
 	int ret;
 
-	if (reply->view >= KVMI_V7_VIEWS || !k->view[reply->view].exists)
-		return scry_fail(SCRY_E_NOTFOUND, "there is no view %u", reply->view);
-	if (reply->flags == SCRY_REPLY_STEP && (!can_retry(&v->at) || !k->has_step))
-		return cannot(&v->event, "step in another view in the reply to");
 	ret = kvmi_call_locked(k, &call);
 	if (!ret && reply->flags == SCRY_REPLY_STEP) {
 		call = kvmi_step_call(vcpu, true);
@@ -126,6 +139,7 @@ static int change_view(struct kvmi_vm *k, unsigned vcpu, const struct scry_reply
 		v->back = !ret;
 		v->back_view = was;
 		v->other_view = reply->view;
+		v->back_rip = v->at.arch.gprs.rip;
 	} else if (!ret) {
 		v->view = reply->view;
 	}
@@ -174,7 +188,9 @@ static int reply_locked(struct kvmi_vm *k, const struct scry_event *event,
 	if (!v->told || v->event.sequence != event->sequence)
 		return scry_fail(SCRY_E_STATE, "vCPU %u does not wait for a reply to this event",
 				 event->vcpu);
-	ret = make_plan(&v->at, &v->event, reply, &plan);
+	ret = check_view(k, &v->at, &v->event, reply);
+	if (!ret)
+		ret = make_plan(&v->at, &v->event, reply, &plan);
 	if (ret < 0)
 		return ret;
 	/* While it is carried out the lock may be let go. */

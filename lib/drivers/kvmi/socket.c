@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../../protocol/futex.h"
@@ -26,38 +30,44 @@ static void set_timeouts(int fd, int receive_ms, int send_ms)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send, sizeof(send));
 }
 
-static bool read_all(int fd, void *buf, size_t len)
+/* All of it, before the time is over. */
+static bool read_all(int fd, void *buf, size_t len, uint64_t end)
 {
+	uint64_t now = scry_now_ns();
+
+	if (now >= end)
+		return false;
+	set_timeouts(fd, (int)((end - now) / 1000000u) + 1, 0);
 	return recv(fd, buf, len, MSG_WAITALL) == (ssize_t)len;
 }
 
 /* QEMU's greeting, whatever its length: what it does not have is zero. */
-static const char *take_greeting(int fd, struct kvmi_handshake *h)
+static const char *take_greeting(int fd, struct kvmi_handshake *h, uint64_t end)
 {
 	char rest[256];
 	size_t known, size;
 
 	memset(h, 0, sizeof(*h));
-	if (!read_all(fd, &h->size, sizeof(h->size)))
+	if (!read_all(fd, &h->size, sizeof(h->size), end))
 		return "what connected said nothing";
 	if (h->size < KVMI_HANDSHAKE_LEAST || h->size > KVMI_HANDSHAKE_MOST)
 		return "what connected does not speak KVMI";
 	known = h->size < sizeof(*h) ? h->size : sizeof(*h);
-	if (!read_all(fd, (char *)h + sizeof(h->size), known - sizeof(h->size)))
+	if (!read_all(fd, (char *)h + sizeof(h->size), known - sizeof(h->size), end))
 		return "what connected hung up in its greeting";
 	for (size_t left = h->size - known; left; left -= size) {
 		size = left < sizeof(rest) ? left : sizeof(rest);
-		if (!read_all(fd, rest, size))
-			return "what connected hung up in its greeting";
+		if (!read_all(fd, rest, size, end))
+			return "what connected hung up in its greeting, or took too long for it";
 	}
 	return NULL;
 }
 
 static const char *shake_hands(int fd, const struct kvmi_address *address,
-			       struct kvmi_handshake *handshake)
+			       struct kvmi_handshake *handshake, uint64_t end)
 {
 	struct kvmi_answer answer = { .size = sizeof(answer) };
-	const char *why = take_greeting(fd, handshake);
+	const char *why = take_greeting(fd, handshake, end);
 
 	if (why)
 		return why;
@@ -98,7 +108,38 @@ static int remove_left_over(const struct kvmi_address *address)
 	return 0;
 }
 
-static int start_listening(const struct kvmi_address *address)
+static struct kvmi_place place_of(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) < 0 ? (struct kvmi_place){ 0 } :
+	       (struct kvmi_place){ st.st_dev, st.st_ino };
+}
+
+/*
+ * Between bind() and listen() a socket looks like one that is left over: tools do it
+ * one at a time, the folder locked.  Whoever keeps that lock for long is not waited for.
+ */
+static int lock_folder(const struct sockaddr_un *address)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	char path[sizeof(address->sun_path)];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s", address->sun_path);
+	fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && i < 200; i++)
+		nanosleep(&pause, NULL);
+	return fd;
+}
+
+static void unlock_folder(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static int listen_alone(const struct kvmi_address *address)
 {
 	const struct sockaddr *name = (const struct sockaddr *)&address->socket;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), ret;
@@ -119,6 +160,16 @@ static int start_listening(const struct kvmi_address *address)
 		close(fd);
 		return ret;
 	}
+	return fd;
+}
+
+static int start_listening(const struct kvmi_address *address, struct kvmi_place *place)
+{
+	int folder = lock_folder(&address->socket), fd = listen_alone(address);
+
+	if (fd >= 0)
+		*place = place_of(address->socket.sun_path);
+	unlock_folder(folder);
 	return fd;
 }
 
@@ -148,8 +199,8 @@ static int take_qemu(struct kvmi_vm *k, int listener, const struct kvmi_address 
 		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		if (fd < 0)
 			continue;
-		set_timeouts(fd, k->vm->timeout_ms, k->vm->timeout_ms);
-		why = shake_hands(fd, address, &k->handshake);
+		now = scry_now_ns() + (uint64_t)k->vm->timeout_ms * 1000000u;
+		why = shake_hands(fd, address, &k->handshake, now < end ? now : end);
 		if (!why) {
 			set_timeouts(fd, KVMI_SLICE_MS, k->vm->timeout_ms);
 			k->socket = fd;
@@ -183,7 +234,7 @@ int kvmi_listen(struct kvmi_vm *k, const char *text)
 
 	if (ret < 0)
 		return ret;
-	ret = start_listening(&address);
+	ret = start_listening(&address, &k->place);
 	if (ret < 0)
 		return ret;
 	k->listener = ret;
@@ -198,9 +249,16 @@ int kvmi_listen(struct kvmi_vm *k, const char *text)
 
 void kvmi_unlisten(struct kvmi_vm *k)
 {
+	struct kvmi_place now;
+	int folder;
+
 	if (k->listener < 0)
 		return;
-	unlink(k->address.sun_path);
+	folder = lock_folder(&k->address);
+	now = place_of(k->address.sun_path);
+	if (now.inode == k->place.inode && now.device == k->place.device)
+		unlink(k->address.sun_path);
+	unlock_folder(folder);
 	close(k->listener);
 	k->listener = -1;
 }

@@ -20,7 +20,9 @@ uint8_t kvmi_allowed_locked(struct kvmi_vm *k, unsigned view, uint64_t gfn)
 	uint8_t allowed = KVMI_READ | KVMI_WRITE | KVMI_EXEC;
 
 	allowed &= (uint8_t)~kvmi_traps_locked(k, view, gfn);
-	if (kvmi_break_in_locked(k, gfn))
+	if (kvmi_is_open_locked(k, view, gfn))
+		allowed |= KVMI_EXEC;
+	else if (kvmi_break_in_locked(k, gfn))
 		allowed &= (uint8_t)~KVMI_EXEC;
 	return allowed;
 }
@@ -35,8 +37,11 @@ static int allocate(struct kvmi_vm *k, unsigned view)
 				       (unsigned long long)k->frames);
 }
 
-/* Messages full of entries, several under way. */
-#define MESSAGES 16
+/*
+ * Messages full of entries, several under way: no more than go out at once, for what
+ * is allowed may change as soon as the lock is let go.
+ */
+#define MESSAGES 8
 
 struct sender {
 	struct kvmi_vm *k;
@@ -173,6 +178,27 @@ static int find_view(struct kvmi_vm *k)
 	return scry_fail(SCRY_E_PROTOCOL, "the kernel made a view %u, which cannot be", reply.view);
 }
 
+/* Nothing stays of a view that could not be made as it was to be. */
+static void undo_create(struct kvmi_vm *k, unsigned view, int ret)
+{
+	const struct kvmi_v7_view request = { .view = (uint16_t)view };
+	struct kvmi_call call = kvmi_vm_call(KVMI_DESTROY_EPT_VIEW, &request, sizeof(request));
+	char why[KVMI_WHY];
+
+	kvmi_keep_why(why);
+	if (k->view[view].trap)
+		memset(k->view[view].trap, 0, k->frames);
+	if (!k->ended)
+		kvmi_remaps_undo_locked(k, view);
+	k->view[view].remap_count = 0;
+	if (!k->ended && k->command[KVMI_DESTROY_EPT_VIEW])
+		kvmi_call_locked(k, &call);
+	else if (!k->ended)
+		send_frames(k, view, 0, k->frames);
+	k->view[view].exists = false;
+	scry_fail(ret, "%s", why);
+}
+
 static int create_locked(struct kvmi_vm *k, unsigned like)
 {
 	int ret = kvmi_check_view_locked(k, like), view;
@@ -182,17 +208,18 @@ static int create_locked(struct kvmi_vm *k, unsigned like)
 	view = find_view(k);
 	if (view < 0)
 		return view;
-	ret = allocate(k, (unsigned)view);
-	if (ret < 0)
-		return ret;
-	if (k->view[like].trap)
-		memcpy(k->view[view].trap, k->view[like].trap, k->frames);
 	k->view[view].exists = true;
-	ret = send_frames(k, (unsigned)view, 0, k->frames);
+	ret = allocate(k, (unsigned)view);
+	if (!ret && k->view[like].trap)
+		memcpy(k->view[view].trap, k->view[like].trap, k->frames);
+	if (!ret)
+		ret = send_frames(k, (unsigned)view, 0, k->frames);
 	if (!ret)
 		ret = kvmi_remaps_copy_locked(k, like, (unsigned)view);
 	if (!ret)
 		ret = kvmi_arm_locked(k);
+	if (ret < 0)
+		undo_create(k, (unsigned)view, ret);
 	return ret < 0 ? ret : view;
 }
 
@@ -234,6 +261,28 @@ int kvmi_view_switch(struct scry_vm *vm, unsigned vcpu, unsigned view)
 	return ret;
 }
 
+/* No vCPU is to be in a view that goes, nor to come back to it from a step. */
+static int leave_view(struct kvmi_vm *k, unsigned vcpu, unsigned view)
+{
+	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
+	struct kvmi_call call;
+	int ret;
+
+	if (v->view == view && !v->back)
+		return switch_locked(k, vcpu, 0);
+	if (v->view == view)
+		v->view = 0;
+	if (v->back && v->back_view == view)
+		v->back_view = 0;
+	if (!v->back || v->other_view != view)
+		return 0;
+	call = kvmi_view_call(vcpu, v->back_view);
+	ret = kvmi_call_locked(k, &call);
+	if (!ret)
+		v->other_view = v->back_view;
+	return ret;
+}
+
 static int destroy_locked(struct kvmi_vm *k, unsigned view)
 {
 	const struct kvmi_v7_view request = { .view = (uint16_t)view };
@@ -241,8 +290,7 @@ static int destroy_locked(struct kvmi_vm *k, unsigned view)
 	int ret = kvmi_check_view_locked(k, view);
 
 	for (unsigned i = 0; !ret && i < k->vm->vcpus; i++)
-		if (k->vcpu[i].view == view)
-			ret = switch_locked(k, i, 0);
+		ret = leave_view(k, i, view);
 	if (!ret)
 		ret = kvmi_remaps_undo_locked(k, view);
 	if (!ret && k->view[view].trap) {

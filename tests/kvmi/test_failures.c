@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What fails half-way leaves nothing, and what cannot be done yet is done later. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "driver_world.h"
+
+static const struct scry_subscription int3s = { .sz = sizeof(int3s), .kind = SCRY_EVENT_INT3 };
+static const struct kvmi_event_breakpoint int3 = { .gpa = 0x1000, .insn_len = 1 };
+
+/* An event that waits for the reply. */
+static struct scry_event int3_event(struct world *w)
+{
+	assert_true(scry_subscribe(w->vm, &int3s) > 0);
+	peer_raise(&w->peer, 0, KVMI_EVENT_BREAKPOINT, &int3, sizeof(int3));
+	return one_event(w);
+}
+
+static bool await_events(struct world *w, unsigned vcpu, uint32_t events)
+{
+	uint32_t now = 0;
+
+	for (int i = 0; i < 2000 && now != events; i++) {
+		pthread_mutex_lock(&w->peer.lock);
+		now = w->peer.vcpu[vcpu].events;
+		pthread_mutex_unlock(&w->peer.lock);
+		usleep(10000);
+	}
+	return now == events;
+}
+
+/* A vCPU that the guest has not started yet is armed when it is. */
+void test_not_started(void **state)
+{
+	struct world *w = *state;
+
+	w->peer.vcpu[1].asleep = true;
+	open_vm(w, generation, LONG);
+	assert_true(scry_subscribe(w->vm, &int3s) > 0);
+	assert_int_equal(w->peer.vcpu[0].events, 1u << KVMI_EVENT_BREAKPOINT);
+	assert_int_equal(w->peer.vcpu[1].events, 0);
+	pthread_mutex_lock(&w->peer.lock);
+	w->peer.vcpu[1].asleep = false;
+	pthread_mutex_unlock(&w->peer.lock);
+	assert_true(await_events(w, 1, 1u << KVMI_EVENT_BREAKPOINT));
+}
+
+/* What was switched on before the refusal is switched off again. */
+void test_subscription_fails(void **state)
+{
+	const struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_CR_WRITE,
+					       .cr = { .cr = 4 } };
+	struct world *w = *state;
+
+	open_vm(w, generation, LONG);
+	w->peer.refused = UINT64_C(1) << KVMI_CONTROL_CR;
+	assert_error(SCRY_E_REFUSED, scry_subscribe(w->vm, &sub));
+	assert_int_equal(w->peer.vcpu[0].events, 0);
+	w->peer.refused = 0;
+	assert_true(scry_subscribe(w->vm, &sub) > 0);
+	assert_int_equal(w->peer.vcpu[1].crs, 1u << 4);
+}
+
+/* Single-step that is on late, when nobody wants it any longer. */
+void test_unwanted_step(void **state)
+{
+	const struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_STEP };
+	const struct kvmi_event_singlestep done = { 0 };
+	struct world *w = *state;
+
+	open_vm(w, generation, 300);
+	w->peer.mute = true;
+	assert_error(SCRY_E_TIMEOUT, scry_subscribe(w->vm, &sub));
+	w->peer.mute = false;
+	w->peer.vcpu[0].step = true;
+	peer_raise(&w->peer, 0, KVMI_EVENT_SINGLESTEP, &done, sizeof(done));
+	assert_true(peer_await(&w->peer, 0, 1));
+	assert_false(w->peer.vcpu[0].step);
+}
+
+/* v12 injects nothing into a vCPU that is being stepped, so that it is not for a moment. */
+void test_inject_stepped(void **state)
+{
+	const struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_STEP };
+	const struct kvmi_event_singlestep done = { 0 };
+	struct world *w = *state;
+	struct scry_event e;
+
+	open_vm(w, generation, LONG);
+	assert_true(scry_subscribe(w->vm, &sub) > 0);
+	peer_raise(&w->peer, 0, KVMI_EVENT_SINGLESTEP, &done, sizeof(done));
+	e = one_event(w);
+	assert_ok(scry_reply_action(w->vm, &e, SCRY_DENY));
+	assert_true(peer_await(&w->peer, 0, 1));
+	assert_int_equal(w->peer.vcpu[0].vector, 13);
+	assert_true(w->peer.vcpu[0].step);
+}
+
+/* A reply that cannot be carried out changes nothing: another may follow. */
+void test_reply_fails(void **state)
+{
+	struct scry_regs regs = { .gpr[SCRY_REG_RAX] = 0x77 };
+	const struct scry_reply reply = { .sz = sizeof(reply), .flags = SCRY_REPLY_VIEW, .view = 2,
+					  .set = SCRY_REG_BIT(SCRY_REG_RAX), .regs = &regs };
+	struct world *w = *state;
+	struct scry_event e;
+
+	open_vm(w, generation, LONG);
+	e = int3_event(w);
+	assert_error(generation == KVMI_V7 ? SCRY_E_NOTFOUND : SCRY_E_UNSUPPORTED,
+		     scry_reply(w->vm, &e, &reply));
+	assert_ok(scry_reply_action(w->vm, &e, SCRY_CONTINUE));
+	assert_true(peer_await(&w->peer, 0, 1));
+	assert_int_equal(w->peer.vcpu[0].gprs.rax, 0);
+}
+
+/* Views that could not be made take no place. */
+void test_view_fails(void **state)
+{
+	struct world *w = *state;
+
+	open_vm(w, generation, LONG);
+	if (generation != KVMI_V7)
+		return;
+	w->peer.refused = UINT64_C(1) << KVMI_SET_PAGE_ACCESS;
+	for (int i = 0; i < 4; i++)
+		assert_error(SCRY_E_REFUSED, scry_view_create(w->vm, 0));
+	w->peer.refused = 0;
+	assert_int_equal(scry_view_create(w->vm, 0), 1);
+}
+
+/* A view that cannot be entered is not changed, nor is another in its place. */
+void test_remap_fails(void **state)
+{
+	struct world *w = *state;
+
+	open_vm(w, generation, LONG);
+	if (generation != KVMI_V7)
+		return;
+	assert_int_equal(scry_view_create(w->vm, 0), 1);
+	w->peer.refused = UINT64_C(1) << KVMI_SET_EPT_VIEW;
+	assert_error(SCRY_E_REFUSED, scry_view_remap(w->vm, 1, 0x201, 0x202));
+	assert_int_equal(w->peer.remap[0].gfn, 0);
+}
+
+/* Of an instruction that cannot be read, to skip it is to go on. */
+void test_nothing_to_skip(void **state)
+{
+	const struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_MEMORY };
+	const struct kvmi_event_pf pf = { .gva = 0x123, .gpa = 0x200123, .access = KVMI_WRITE };
+	struct world *w = *state;
+	struct scry_event e;
+
+	open_vm(w, generation, LONG);
+	assert_true(scry_subscribe(w->vm, &sub) > 0);
+	assert_ok(scry_view_protect(w->vm, 0, 0x200, 1, SCRY_WRITE));
+	w->peer.vcpu[0].gprs.rip = UINT64_C(0xffff800000000000);
+	peer_raise(&w->peer, 0, KVMI_EVENT_PF, &pf, sizeof(pf));
+	e = one_event(w);
+	assert_int_equal(e.insn_len, 0);
+	assert_ok(scry_reply_action(w->vm, &e, SCRY_SKIP));
+	assert_true(peer_await(&w->peer, 0, 1));
+	assert_int_equal(w->peer.vcpu[0].last.reply.action, KVMI_CONTINUE);
+}
+
+/* A vCPU that is added to a paused VM is paused. */
+void test_new_vcpu_paused(void **state)
+{
+	struct world *w = *state;
+
+	if (generation != KVMI_V7)
+		return;
+	w->peer.vcpus = 1;
+	open_vm(w, generation, LONG);
+	assert_ok(scry_pause(w->vm));
+	peer_raise(&w->peer, 1, KVMI_EVENT_CREATE_VCPU, NULL, 0);
+	assert_false(peer_runs(&w->peer, 1, 500));
+	assert_ok(scry_resume(w->vm));
+	assert_true(peer_runs(&w->peer, 1, 20000));
+}
+
+static void short_answer(struct peer *p, struct kvmi_header *header, uint8_t *payload)
+{
+	(void)p;
+	(void)payload;
+	header->size = 2;
+}
+
+/* Who answers nonsense to the first question does not want a key. */
+void test_bad_version(void **state)
+{
+	struct world *w = *state;
+
+	w->peer.spoil = short_answer;
+	peer_start(&w->peer, generation, w->path);
+	assert_error(SCRY_E_GONE, scry_open(&w->vm, w->uri, NULL));
+	assert_says("malformed");
+}
+
+/* A greeting has its time as a whole. */
+void test_drawl(void **state)
+{
+	const struct scry_open_opts opts = { .sz = sizeof(opts), .timeout_ms = 300 };
+	struct world *w = *state;
+
+	w->peer.drawls = true;
+	peer_start(&w->peer, generation, w->path);
+	assert_error(SCRY_E_PROTOCOL, scry_open(&w->vm, w->uri, &opts));
+	assert_says("greeting");
+}
+
+static void make_template(const char *path)
+{
+	static uint8_t page[4096];
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	for (unsigned i = 0; i < PEER_MEMORY / sizeof(page); i++) {
+		memset(page, (int)(i % 255) + 1, sizeof(page));
+		assert_int_equal(fwrite(page, sizeof(page), 1, f), 1);
+	}
+	assert_int_equal(fclose(f), 0);
+}
+
+/* RAM that began as a file, and is the VM's own where the guest has written. */
+void test_private_file(void **state)
+{
+	struct world *w = *state;
+	char template[100];
+	uint8_t byte;
+
+	snprintf(template, sizeof(template), "%s/template", w->dir);
+	make_template(template);
+	w->peer.template = template;
+	open_vm(w, generation, LONG);
+	w->peer.memory[0x234567] = 0xa5;
+	assert_ok(scry_read_phys(w->vm, 0x234567, &byte, 1));
+	assert_int_equal(byte, 0xa5);
+	scry_close(w->vm);
+	w->vm = NULL;
+	assert_int_equal(unlink(template), 0);
+}
+
+/* A socket that has another's name by now stays. */
+void test_not_its_socket(void **state)
+{
+	struct world *w = *state;
+	char aside[100];
+	int fd;
+
+	open_vm(w, generation, LONG);
+	snprintf(aside, sizeof(aside), "%s/aside", w->dir);
+	assert_int_equal(rename(w->path, aside), 0);
+	fd = open(w->path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	scry_close(w->vm);
+	w->vm = NULL;
+	assert_int_equal(unlink(w->path), 0);
+	assert_int_equal(unlink(aside), 0);
+}
