@@ -27,9 +27,9 @@ static void again(struct peer *p, unsigned vcpu)
 }
 
 /* Wait until a tool wants events, and begin. */
-static void be_peer(const char *path)
+static void be_peer(const char *path, bool gathers)
 {
-	struct peer p = { .answered = again, .gathers = true };
+	struct peer p = { .answered = again, .gathers = gathers };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	peer_start(&p, KVMI_V12, path);
@@ -89,22 +89,29 @@ static double echoes(void *arg)
 	return echo_ns(((struct ends *)arg)->echo, ROUNDS);
 }
 
-static int measure(const struct bench *b, struct ends *e)
+/* Where answers of commands that came together come together, and where each comes by itself. */
+static int measure_reads(const struct bench *b, struct ends *e, bool gathers)
+{
+	struct bench reads = *b;
+
+	reads.wanted_most = gathers ? 0.2 : 0;
+	return bench_pairs(&reads, gathers ? "kvmi.read4k.pipelined" : "kvmi.read4k.singly", "ns",
+			   pipelined, one_by_one, e);
+}
+
+static int measure_events(const struct bench *b, struct ends *e)
 {
 	const struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_CR_WRITE,
 					       .vcpus = 1, .cr = { .cr = 3 } };
-	struct bench reads = *b, rounds = *b;
+	struct bench rounds = *b;
 
-	reads.wanted_most = 0.2;
 	rounds.wanted_most = 1.3;
-	if (bench_pairs(&reads, "kvmi.read4k.pipelined", "ns", pipelined, one_by_one, e) < 0)
-		return -1;
 	if (scry_subscribe(e->vm, &sub) < 0)
 		return bench_fail("%s", scry_errmsg());
 	return bench_pairs(&rounds, "kvmi.event.roundtrip", "ns", events, echoes, e);
 }
 
-static int bench_driver(const struct bench *b)
+static int bench_driver(const struct bench *b, bool gathers)
 {
 	char dir[] = "/tmp/scry-bench-XXXXXX", path[64], uri[80];
 	struct ends e = { .buf = malloc(PAGES * 4096) };
@@ -117,12 +124,14 @@ static int bench_driver(const struct bench *b)
 	snprintf(uri, sizeof(uri), "kvmi:%s", path);
 	peer = fork();
 	if (!peer)
-		be_peer(path);
+		be_peer(path, gathers);
 	e.echo = echo_start();
 	if (scry_open(&e.vm, uri, NULL) < 0)
 		ret = bench_fail("%s", scry_errmsg());
 	else
-		ret = e.echo < 0 ? -1 : measure(b, &e);
+		ret = e.echo < 0 ? -1 : measure_reads(b, &e, gathers);
+	if (!ret && gathers)
+		ret = measure_events(b, &e);
 	scry_close(e.vm);
 	close(e.echo);
 	kill(peer, SIGKILL);
@@ -142,5 +151,7 @@ int main(int argc, char **argv)
 		fputs("usage: scry-bench-kvmi [--json] [SOCKET]\n", stderr);
 		return 2;
 	}
-	return (argc > first ? bench_kvmi_server(&b, argv[first]) : bench_driver(&b)) < 0;
+	if (argc > first)
+		return bench_kvmi_server(&b, argv[first]) < 0;
+	return bench_driver(&b, true) < 0 || bench_driver(&b, false) < 0;
 }

@@ -37,6 +37,13 @@ static void tell_denied(struct findings *f, struct scry_vm *vm)
 	}
 }
 
+static void say_listened(struct findings *f, const char *socket)
+{
+	finding(f, FINDING_OK, "socket", NULL, "listened at %.*s: the tool listens, and QEMU, started "
+		"before or after, connects every reconnect= seconds",
+		(int)strcspn(socket, ","), socket);
+}
+
 bool doctor_kvmi_try(struct findings *f, const char *socket)
 {
 	static const char *const ways[] = {
@@ -53,10 +60,10 @@ bool doctor_kvmi_try(struct findings *f, const char *socket)
 	snprintf(fix, sizeof(fix), "qemu-system-x86_64 -accel kvm -chardev "
 		 "socket,path=%.*s,id=chardev0,reconnect=1 -object introspection,id=kvmi,"
 		 "chardev=chardev0 ...", (int)strcspn(socket, ","), socket);
-	finding(f, FINDING_OK, "socket", NULL, "listening at %.*s: the tool listens, and QEMU, started "
-		"before or after, connects every reconnect= seconds",
-		(int)strcspn(socket, ","), socket);
 	ret = scry_open(&vm, uri, NULL);
+	/* Other failures may come before there is a socket. */
+	if (!ret || ret == SCRY_E_TIMEOUT || ret == SCRY_E_PROTOCOL || ret == SCRY_E_VERSION)
+		say_listened(f, socket);
 	if (ret < 0) {
 		/* Where there is a VM that does not let us in, it needs no other QEMU. */
 		if (ret == SCRY_E_PERM || ret == SCRY_E_BUSY)
