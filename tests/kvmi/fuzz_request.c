@@ -4,40 +4,11 @@
 #include <string.h>
 
 #include "agent/kvmi/ids.h"
-#include "agent/kvmi/request.h"
+#include "request_use.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static volatile unsigned sum;	/* so that what is read is read */
-
-static void use(const uint8_t *bytes, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		sum += bytes[i];
-}
-
-static void use_request(const struct kvmi_request *r)
-{
-	struct kvmi_page_access_entry entry;
-
-	switch (r->command) {
-	case KVMI_WRITE_PHYSICAL:
-		use(r->physical.data, r->physical.size);
-		break;
-	case KVMI_SET_PAGE_ACCESS:
-		for (unsigned i = 0; i < r->access.count; i++)
-			sum += (unsigned)kvmi_access_take(r->access.entries, i, &entry);
-		break;
-	case KVMI_GET_REGISTERS:
-		use(r->msrs.indexes, r->msrs.count * sizeof(uint32_t));
-		break;
-	case KVMI_SET_XSAVE:
-		use(r->xsave, r->size);
-		break;
-	default:
-		break;
-	}
-}
 
 /* The first two bytes: which generation, a command or a reply, and which. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -62,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] & 2)
 		kvmi_reply_take(g, (enum kvmi_event)number, payload, size - 2, &reply);
 	else if (!kvmi_request_take(g, (enum kvmi_command)number, payload, size - 2, &request))
-		use_request(&request);
+		sum += request_use(&request);
 	free(payload);
 	return 0;
 }

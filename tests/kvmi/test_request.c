@@ -6,7 +6,7 @@
 #include "agent/kvmi/ids.h"
 #include "agent/kvmi/mailbox.h"
 #include "agent/kvmi/options.h"
-#include "agent/kvmi/request.h"
+#include "request_use.h"
 
 #define ROUNDS 400000
 
@@ -41,23 +41,16 @@ static size_t random_size(void)
 	return r % 8 ? (r >> 8) % 64 : (r >> 8) % (KVMI_PAYLOAD_MOST + 1);
 }
 
-static unsigned sum;	/* so that what is read is read */
-
-static void use(const uint8_t *bytes, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		sum += bytes[i];
-}
+static volatile unsigned sum;	/* so that what is read is read */
 
 /* Use all that a request that was found right points to. */
 static void use_request(const struct kvmi_request *r)
 {
 	struct kvmi_page_access_entry entry;
 
+	sum += request_use(r);
 	switch (r->command) {
 	case KVMI_WRITE_PHYSICAL:
-		use(r->physical.data, r->physical.size);
-		/* fall through */
 	case KVMI_READ_PHYSICAL:
 		assert_in_range(r->physical.size, 1, KVMI_PAGE - r->physical.gpa % KVMI_PAGE);
 		break;
@@ -70,10 +63,6 @@ static void use_request(const struct kvmi_request *r)
 		break;
 	case KVMI_GET_REGISTERS:
 		assert_in_range(r->msrs.count, 0, KVMI_MSRS_MOST);
-		use(r->msrs.indexes, r->msrs.count * sizeof(uint32_t));
-		break;
-	case KVMI_SET_XSAVE:
-		use(r->xsave, r->size);
 		break;
 	case KVMI_INJECT_EXCEPTION:
 		assert_in_range(r->inject.vector, 0, 31);
