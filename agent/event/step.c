@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <pthread.h>
+
 #include "agent/qemu/detour.h"
 #include "agent/qemu/image.h"
 #include "agent/refuse.h"
@@ -13,6 +15,9 @@
 
 static void (*original)(struct qemu_cpu *cpu);
 static void (*original_atomic)(struct qemu_cpu *cpu);
+
+/* A vCPU that waits to be alone executes nothing: steps may be armed meanwhile. */
+static pthread_mutex_t step_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void deliver(struct vcpu *vcpu)
 {
@@ -79,6 +84,20 @@ static void hook(struct qemu_cpu *cpu)
 	vcpu_leave(vcpu);
 }
 
+/* With step_lock held. */
+static void tell_qemu(struct vcpu *vcpu)
+{
+	qemu.cpu_single_step(vcpu->cpu, vcpu->alone ? 0 : vcpu->step_flags);
+}
+
+static void set_alone(struct vcpu *vcpu, bool alone)
+{
+	pthread_mutex_lock(&step_lock);
+	vcpu->alone = alone;
+	tell_qemu(vcpu);
+	pthread_mutex_unlock(&step_lock);
+}
+
 /*
  * One instruction, a locked one that QEMU carries out with all other vCPUs halted.
  * Its flags would be lost where QEMU's single-step leaves the block, so it is done
@@ -87,13 +106,12 @@ static void hook(struct qemu_cpu *cpu)
 static void step_atomic(struct qemu_cpu *cpu)
 {
 	struct vcpu *vcpu = vcpu_of(cpu);
-	bool steps = vcpu && vcpu->steps;
 
-	if (steps)
-		qemu.cpu_single_step(cpu, 0);
+	if (vcpu)
+		set_alone(vcpu, true);
 	original_atomic(cpu);
-	if (steps)
-		qemu.cpu_single_step(cpu, vcpu->step_flags);
+	if (vcpu)
+		set_alone(vcpu, false);
 }
 
 int step_init(void)
@@ -121,6 +139,8 @@ void step_arm(struct vcpu *vcpu, const struct filters *filters)
 	vcpu->steps = steps;
 	if (qemu.qemu_get_cpu((int)vcpu->index) != vcpu->cpu)
 		return;		/* unplugged */
+	pthread_mutex_lock(&step_lock);
 	vcpu->step_flags = !steps ? 0 : blocks ? STEP_ENABLE | STEP_NO_IRQ : STEP_ENABLE;
-	qemu.cpu_single_step(vcpu->cpu, vcpu->step_flags);
+	tell_qemu(vcpu);
+	pthread_mutex_unlock(&step_lock);
 }

@@ -57,7 +57,8 @@ struct vcpu {
 
 	/* Single-step; changes only while no vCPU is in a block. */
 	bool steps;
-	int step_flags;			/* how, as QEMU is told */
+	int step_flags;			/* how, as QEMU is told unless the vCPU is alone */
+	bool alone;			/* executes one instruction with all others halted, or is about to */
 	uint64_t stepped;		/* instructions */
 	bool begun;			/* the instruction at begun_rip, and not told of yet */
 	uint64_t begun_rip;
