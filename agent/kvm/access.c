@@ -5,9 +5,6 @@
 #include "protocol/bits.h"
 
 #define PAGE     4096u
-#define ENTRY_P  1u
-#define ENTRY_PS 128u
-#define ENTRY_ADDRESS UINT64_C(0xffffffffff000)
 #define ATTR_L   (1u << 13)
 #define ATTR_DB  (1u << 14)
 
@@ -87,22 +84,18 @@ static bool is_known(const struct accesses *all, uint64_t entry)
 static void add_walk(struct accesses *all, const struct scry_regs *regs, uint64_t gva)
 {
 	int level = regs->cr4 & CR4_LA57 ? 5 : 4;
-	uint64_t table = regs->cr3 & ENTRY_ADDRESS, entry = 0;
+	uint64_t entry = regs->cr3, at;
 
 	if (!(regs->efer & EFER_LMA))
 		return;
 	for (; level && all->count < ACCESSES_MOST; level--) {
-		uint64_t at = table + (gva >> (3 + 9 * level) & 511) * 8;
-
-		if (qemu.address_space_rw(qemu.address_space_memory, at, 0, &entry, sizeof(entry),
-					  false))
+		if (!kvm_entry(entry, level, gva, &at, &entry))
 			return;
 		if (!is_known(all, at))
 			all->at[all->count++] = (struct access){ .gva = gva, .gpa = at, .walk = true,
 								 .access = SCRY_READ, .size = 8 };
-		if (!(entry & ENTRY_P) || (level < 4 && entry & ENTRY_PS))
+		if (!kvm_entry_leads_on(entry, level))
 			return;
-		table = entry & ENTRY_ADDRESS;
 	}
 }
 

@@ -10,7 +10,6 @@
  * is trapped: what else is executed there costs a step each.
  */
 
-#define DR7_USED  0x600u	/* GE, and the bit that is always set */
 #define PAGE      4096u
 #define RFLAGS_RF 0x10000u
 
@@ -178,7 +177,7 @@ static int at_rip(struct vcpu *vcpu, struct kvcpu *k)
 
 	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
 	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
-	address = s.cs.l && s.efer & 1 << 10 ? r.rip : (uint32_t)(s.cs.base + r.rip);
+	address = kvm_code_address(&s, &r);
 	return breakpoint_any() && breakpoint_possible(address) ?
 	       breakpoint_find(vcpu, address, s.cr3) : 0;
 }

@@ -20,21 +20,29 @@ bool kvm_physical(struct kvcpu *k, uint64_t gva, uint64_t *gpa)
 	return true;
 }
 
+bool kvm_entry(uint64_t table, int level, uint64_t gva, uint64_t *at, uint64_t *entry)
+{
+	*at = (table & ENTRY_ADDRESS) + (gva >> (3 + 9 * level) & 511) * 8;
+	return !qemu.address_space_rw(qemu.address_space_memory, *at, 0, entry, sizeof(*entry), false);
+}
+
+bool kvm_entry_leads_on(uint64_t entry, int level)
+{
+	return entry & ENTRY_P && level > 1 && !(level < 4 && entry & ENTRY_PS);
+}
+
 bool kvm_walk(struct kvcpu *k, uint64_t cr3, uint64_t gva, uint64_t *gpa)
 {
-	uint64_t entry = cr3 & ENTRY_ADDRESS, rest;
+	uint64_t entry = cr3, at, rest;
 	struct kvm_sregs s;
 	int level;
 
 	if (kvm_ioctl(k->fd, KVM_GET_SREGS, &s) < 0 || !(s.efer & EFER_LMA))
 		return false;
-	for (level = s.cr4 & CR4_LA57 ? 5 : 4; level; level--) {
-		uint64_t at = (entry & ENTRY_ADDRESS) + (gva >> (3 + 9 * level) & 511) * 8;
-
-		if (qemu.address_space_rw(qemu.address_space_memory, at, 0, &entry, sizeof(entry),
-					  false) || !(entry & ENTRY_P))
+	for (level = s.cr4 & CR4_LA57 ? 5 : 4;; level--) {
+		if (!kvm_entry(entry, level, gva, &at, &entry) || !(entry & ENTRY_P))
 			return false;
-		if (level == 1 || (level < 4 && entry & ENTRY_PS))
+		if (!kvm_entry_leads_on(entry, level))
 			break;
 	}
 	rest = (UINT64_C(1) << (3 + 9 * level)) - 1;
@@ -61,7 +69,7 @@ bool kvm_virtual(struct kvcpu *k, uint64_t gva, void *data, unsigned len, bool w
 /* As many as there are before what cannot be read. */
 unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes)
 {
-	unsigned len = ZYDIS_MAX_INSTRUCTION_LENGTH, in_page = PAGE - (unsigned)(gva % PAGE);
+	unsigned len = KVM_CODE, in_page = PAGE - (unsigned)(gva % PAGE);
 
 	if (kvm_virtual(k, gva, bytes, len, false))
 		return len;
@@ -69,9 +77,19 @@ unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes)
 	return kvm_virtual(k, gva, bytes, len, false) ? len : 0;
 }
 
+static bool is_64bit(const struct kvm_sregs *s)
+{
+	return s->cs.l && s->efer & EFER_LMA;
+}
+
+uint64_t kvm_code_address(const struct kvm_sregs *s, const struct kvm_regs *r)
+{
+	return is_64bit(s) ? r->rip : (uint32_t)(s->cs.base + r->rip);
+}
+
 static ZydisMachineMode mode_of(const struct kvm_sregs *s, ZydisStackWidth *stack)
 {
-	if (s->cs.l && s->efer & 1 << 10) {
+	if (is_64bit(s)) {
 		*stack = ZYDIS_STACK_WIDTH_64;
 		return ZYDIS_MACHINE_MODE_LONG_64;
 	}
@@ -81,7 +99,7 @@ static ZydisMachineMode mode_of(const struct kvm_sregs *s, ZydisStackWidth *stac
 
 bool kvm_insn(struct kvcpu *k, struct kvm_insn *insn)
 {
-	uint8_t bytes[ZYDIS_MAX_INSTRUCTION_LENGTH];
+	uint8_t bytes[KVM_CODE];
 	ZydisDecodedInstruction decoded;
 	ZydisStackWidth stack;
 	ZydisMachineMode mode;
@@ -94,7 +112,7 @@ bool kvm_insn(struct kvcpu *k, struct kvm_insn *insn)
 	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
 	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
 	mode = mode_of(&s, &stack);
-	insn->address = mode == ZYDIS_MACHINE_MODE_LONG_64 ? r.rip : (uint32_t)(s.cs.base + r.rip);
+	insn->address = kvm_code_address(&s, &r);
 	len = kvm_code(k, insn->address, bytes);
 	if (!len || !ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) ||
 	    !ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, len, &decoded)))

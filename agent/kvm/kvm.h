@@ -16,6 +16,8 @@
  */
 
 #define KVM_REGISTERS 4	/* debug registers for addresses */
+#define KVM_CODE      15	/* bytes of the longest instruction */
+#define DR7_USED      0x600u	/* GE, and the bit that is always set */
 #define KVM_HANDLERS  KVM_REGISTERS
 
 /* What it keeps of one vCPU, in its thread unless no vCPU executes. */
@@ -125,9 +127,14 @@ void kvm_queue_exception(struct kvcpu *k, const struct scry_exception *exception
 bool kvm_physical(struct kvcpu *k, uint64_t gva, uint64_t *gpa);
 /* By the tables of this root, in long mode. */
 bool kvm_walk(struct kvcpu *k, uint64_t cr3, uint64_t gva, uint64_t *gpa);
+/* A step of that: the entry for gva in a table, where it lies, and if it names another table. */
+bool kvm_entry(uint64_t table, int level, uint64_t gva, uint64_t *at, uint64_t *entry);
+bool kvm_entry_leads_on(uint64_t entry, int level);
 bool kvm_virtual(struct kvcpu *k, uint64_t gva, void *data, unsigned len, bool write);
 
-/* Up to 15 bytes of code; how many there are. */
+/* Of the instruction at rip: linear. */
+uint64_t kvm_code_address(const struct kvm_sregs *s, const struct kvm_regs *r);
+/* Up to KVM_CODE bytes of code; how many there are. */
 unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes);
 
 /* The instruction at rip. */

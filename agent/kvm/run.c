@@ -5,6 +5,7 @@
 #include "agent/event/arm.h"
 #include "agent/event/breakpoint.h"
 #include "kvm.h"
+#include "protocol/bits.h"
 #include "ram.h"
 
 void kvm_describe(struct vcpu *vcpu, struct scry_event *event)
@@ -13,7 +14,7 @@ void kvm_describe(struct vcpu *vcpu, struct scry_event *event)
 	uint64_t width;
 
 	kvm_regs_get(vcpu, &regs);
-	width = regs.efer & 1 << 10 && regs.seg[1].attr & 1 << 13 ? ~UINT64_C(0) : UINT32_MAX;
+	width = regs.efer & EFER_LMA && regs.seg[1].attr & 1 << 13 ? ~UINT64_C(0) : UINT32_MAX;
 	*event = (struct scry_event){
 		.vcpu = vcpu->index,
 		.sequence = ++vcpu->sequence,

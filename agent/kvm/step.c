@@ -13,7 +13,6 @@
 
 #define GATE_P    0x80u
 #define DR6_BREAKPOINTS 15u
-#define DR7_USED  0x600u	/* as in breakpoint.c */
 #define RFLAGS_TF 0x100u
 #define RFLAGS_RF 0x10000u
 #define MSR_LSTAR 0xc0000082u
@@ -112,15 +111,14 @@ static void find_handlers(struct kvcpu *k, const struct kvm_sregs *s)
 void kvm_step_prepare(struct vcpu *vcpu, struct kvcpu *k)
 {
 	struct kvm_guest_debug debug = k->debug;
-	uint8_t code[3] = { 0 };
+	uint8_t code[KVM_CODE] = { 0 };
 	struct kvm_sregs s;
 	struct kvm_regs r;
 
 	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
 	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
 	find_handlers(k, &s);
-	if (s.efer & EFER_LMA && (kvm_virtual(k, s.cs.l ? r.rip : s.cs.base + r.rip, code, 3, false) ||
-				  kvm_virtual(k, s.cs.l ? r.rip : s.cs.base + r.rip, code, 2, false)))
+	if (s.efer & EFER_LMA && kvm_code(k, kvm_code_address(&s, &r), code) >= 2)
 		catch_own(vcpu, k, &s, &r, code);
 	debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ |
 			 KVM_GUESTDBG_USE_HW_BP;
