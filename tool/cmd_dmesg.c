@@ -38,19 +38,14 @@ static int add_record(const struct scry_linux_record *record, void *opaque)
 	return 0;
 }
 
-/* Who reads it may take any time: the guest goes on before it is written. */
 static int show_text(struct guest *guest)
 {
-	char *text = NULL;
-	size_t len = 0;
-	FILE *to = checked(open_memstream(&text, &len));
-	int ret = scry_linux_log(guest->os, print_record, to) < 0 ? fail_lib() : 0;
+	struct held_text text;
+	int ret;
 
-	guest_release(guest);
-	if (fclose(to))
-		die_nomem();
-	fwrite(text, 1, len, stdout);
-	free(text);
+	held_text_begin(&text);
+	ret = scry_linux_log(guest->os, print_record, text.to) < 0 ? fail_lib() : 0;
+	held_text_end(&text, guest, true);
 	return ret;
 }
 

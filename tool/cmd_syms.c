@@ -12,7 +12,7 @@ struct syms {
 	const char *pattern;		/* NULL = all */
 	bool json;
 	size_t shown;
-	FILE *text;
+	struct held_text text;
 	struct json_object *array;
 };
 
@@ -32,13 +32,13 @@ static void show_symbol(struct syms *syms, const struct scry_linux_symbol *symbo
 
 	syms->shown++;
 	if (!syms->json) {
-		fprintf(syms->text, "%016" PRIx64 " %c %s", symbol->address + offset, symbol->type,
-			name);
+		fprintf(syms->text.to, "%016" PRIx64 " %c %s", symbol->address + offset,
+			symbol->type, name);
 		if (offset)
-			fprintf(syms->text, "+0x%" PRIx64, offset);
+			fprintf(syms->text.to, "+0x%" PRIx64, offset);
 		if (symbol->module)
-			show_module(syms->text, symbol->module);
-		putc('\n', syms->text);
+			show_module(syms->text.to, symbol->module);
+		putc('\n', syms->text.to);
 		free(name);
 		return;
 	}
@@ -82,22 +82,15 @@ static int gather(struct syms *syms)
 /* Modules come and go: the guest is held while symbols are read, not while they are printed. */
 static int show(struct syms *syms)
 {
-	char *text = NULL;
-	size_t len = 0;
 	int ret;
 
-	syms->text = checked(open_memstream(&text, &len));
+	held_text_begin(&syms->text);
 	syms->array = checked(json_object_new_array());
 	ret = gather(syms);
-	guest_release(&syms->guest);
-	if (fclose(syms->text))
-		die_nomem();
+	held_text_end(&syms->text, &syms->guest, !ret);
 	if (!ret && syms->json)
 		json_print(json_object_get(syms->array));
-	else if (!ret)
-		fwrite(text, 1, len, stdout);
 	json_object_put(syms->array);
-	free(text);
 	return ret;
 }
 

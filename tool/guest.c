@@ -38,6 +38,22 @@ void guest_release(struct guest *guest)
 	guest->paused = false;
 }
 
+void held_text_begin(struct held_text *text)
+{
+	*text = (struct held_text){ 0 };
+	text->to = checked(open_memstream(&text->text, &text->len));
+}
+
+void held_text_end(struct held_text *text, struct guest *guest, bool print)
+{
+	guest_release(guest);
+	if (fclose(text->to))
+		die_nomem();
+	if (print)
+		fwrite(text->text, 1, text->len, stdout);
+	free(text->text);
+}
+
 void guest_close(struct guest *guest)
 {
 	scry_linux_close(guest->os);

@@ -2,6 +2,8 @@
 #ifndef TOOL_GUEST_H
 #define TOOL_GUEST_H
 
+#include <stdio.h>
+
 #include <scry/linux.h>
 #include <scry/scry.h>
 
@@ -24,6 +26,20 @@ void guest_close(struct guest *guest);
 
 /* Let it go on, once all has been seen. */
 void guest_release(struct guest *guest);
+
+/*
+ * Text that is gathered while the guest is held, and printed when it goes on again: who
+ * reads it may take any time.
+ */
+struct held_text {
+	FILE *to;
+	char *text;
+	size_t len;
+};
+
+void held_text_begin(struct held_text *text);
+/* Let the guest go on; print it, unless there was a failure that says all. */
+void held_text_end(struct held_text *text, struct guest *guest, bool print);
 
 /*
  * All of a command that takes VM and --json and nothing more: fn is called with the guest,
