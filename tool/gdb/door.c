@@ -10,7 +10,9 @@
 #include "../message.h"
 #include "gdb.h"
 
-void gdb_refuse(int fd, const char *why)
+#define ONE_CLIENT "this server has a client already, and serves one at a time"
+
+static void send_refusal(int fd, const char *why)
 {
 	struct packet_out *out = checked(calloc(1, sizeof(*out)));
 	size_t len;
@@ -23,6 +25,21 @@ void gdb_refuse(int fd, const char *why)
 	free(out);
 }
 
+bool gdb_refuse(int fd, const char *why)
+{
+	char said[512];
+	ssize_t n = recv(fd, said, sizeof(said), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return false;
+	/* Its first packet may come behind an acknowledgement. */
+	if (n > 0 && !memchr(said, '#', (size_t)n))
+		return false;
+	if (n > 0)
+		send_refusal(fd, why);
+	return true;
+}
+
 static void close_other(struct gdb *g)
 {
 	if (g->other >= 0)
@@ -30,26 +47,11 @@ static void close_other(struct gdb *g)
 	g->other = -1;
 }
 
-/* The last that came is kept until it has said something: before that gdb takes no answer. */
+/* The last that came is kept until it has been refused. */
 static void take_other(struct gdb *g)
 {
 	close_other(g);
 	g->other = accept4(g->listener, NULL, NULL, SOCK_CLOEXEC);
-}
-
-static void answer_other(struct gdb *g)
-{
-	char said[512];
-	ssize_t n = recv(g->other, said, sizeof(said), MSG_DONTWAIT);
-
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
-	/* Its first packet may come behind an acknowledgement. */
-	if (n > 0 && !memchr(said, '#', (size_t)n))
-		return;
-	if (n > 0)
-		gdb_refuse(g->other, "this server has a client already, and serves one at a time");
-	close_other(g);
 }
 
 bool gdb_wait(struct gdb *g, int event_fd, int ms)
@@ -63,8 +65,8 @@ bool gdb_wait(struct gdb *g, int event_fd, int ms)
 
 	if (poll(p, sizeof(p) / sizeof(p[0]), ms) <= 0)
 		return false;
-	if (p[3].revents)
-		answer_other(g);
+	if (p[3].revents && gdb_refuse(g->other, ONE_CLIENT))
+		close_other(g);
 	if (p[2].revents)
 		take_other(g);
 	return p[0].revents;

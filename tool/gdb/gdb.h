@@ -88,7 +88,8 @@ bool gdb_receive(struct gdb *g);	/* into g->in; false: it has gone */
 
 /* door.c: wait for the client, or for event_fd (-1 = none); meanwhile others are refused. */
 bool gdb_wait(struct gdb *g, int event_fd, int ms);	/* true: the client has something */
-void gdb_refuse(int fd, const char *why);	/* the answer to what fd's client has said */
+/* gdb takes an answer only once it has asked something: false as long as it has not. */
+bool gdb_refuse(int fd, const char *why);
 /* The VM has ended, and so does the session. */
 void gdb_vm_ended(struct gdb *g);
 

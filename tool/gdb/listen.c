@@ -80,19 +80,13 @@ static int announce(int fd, const struct gdb_opts *opts)
 	return fflush(stdout) ? EXIT_FAILURE : 0;
 }
 
-/* gdb takes an answer only once it has asked something. */
 static void refuse(int fd, const char *why)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	char said[512];
-	ssize_t n;
 
 	fail("%s", why);
-	do
-		n = poll(&p, 1, 1000) > 0 ? recv(fd, said, sizeof(said), MSG_DONTWAIT) : 0;
-	while (n > 0 && !memchr(said, '#', (size_t)n));
-	if (n > 0)
-		gdb_refuse(fd, why);
+	while (poll(&p, 1, 1000) > 0 && !gdb_refuse(fd, why))
+		;
 }
 
 /* One client: the VM is opened for it, and goes on when it leaves; *ended if it ended meanwhile. */
