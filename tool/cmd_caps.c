@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 
-#include "command.h"
-#include "output.h"
-#include "target.h"
+#include "common/command.h"
+#include "common/output.h"
+#include "common/target.h"
 
 static const struct column columns[] = {
 	{ "CAPABILITY", false }, { "", false }, { "WHAT IT IS", false }, { "NOTE", false },

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "command.h"
+#include "common/command.h"
+#include "common/stop.h"
+#include "common/term.h"
 #include "demo/demo.h"
-#include "stop.h"
-#include "term.h"
 
 enum { KEY_KERNEL = KEY_FIRST_OWN, KEY_INITRD, KEY_QEMU };
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest.h"
+#include "common/guest.h"
 
 /* A stamp before each line of a record, as dmesg(1) has it. */
 static int print_record(const struct scry_linux_record *record, void *opaque)

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command.h"
-#include "doctor.h"
-#include "output.h"
+#include "common/command.h"
+#include "common/output.h"
+#include "doctor/doctor.h"
 
 enum { KEY_QEMU = KEY_FIRST_OWN, KEY_KVMI };
 

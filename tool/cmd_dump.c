@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "command.h"
+#include "common/command.h"
+#include "common/target.h"
 #include "dump/dump.h"
-#include "target.h"
 
 enum { KEY_LIVE = KEY_FIRST_OWN, KEY_ZSTD, KEY_PARTIAL };
 

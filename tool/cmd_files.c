@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "guest.h"
+#include "common/guest.h"
 
 struct files {
 	struct guest guest;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <getopt.h>
 
-#include "command.h"
+#include "common/command.h"
 #include "gdb/gdb.h"
 
 enum { KEY_LISTEN = KEY_FIRST_OWN, KEY_PID, KEY_ONCE };

@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "command.h"
-#include "memmap.h"
-#include "output.h"
-#include "parse.h"
-#include "target.h"
+#include "common/command.h"
+#include "common/memmap.h"
+#include "common/output.h"
+#include "common/parse.h"
+#include "common/target.h"
 
 static const char *access_text(const struct scry_info *info)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 
-#include "command.h"
-#include "output.h"
-#include "parse.h"
-#include "target.h"
+#include "common/command.h"
+#include "common/output.h"
+#include "common/parse.h"
+#include "common/target.h"
 
 static const struct column columns[] = {
 	{ "NAME", false }, { "PID", true }, { "VCPUS", true }, { "RAM", true },

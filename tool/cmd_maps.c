@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "guest.h"
+#include "common/guest.h"
 
 static void permissions(char to[5], uint64_t flags)
 {

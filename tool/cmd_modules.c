@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "guest.h"
-#include "parse.h"
+#include "common/guest.h"
+#include "common/parse.h"
 
 static const char *state_name(char state)
 {

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "command.h"
-#include "stop.h"
-#include "target.h"
-#include "term.h"
+#include "common/command.h"
+#include "common/stop.h"
+#include "common/target.h"
+#include "common/term.h"
 
 /* The longest until a signal that came just before the wait is seen. */
 #define SLICE_MS 200

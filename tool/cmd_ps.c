@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "guest.h"
-#include "parse.h"
+#include "common/guest.h"
+#include "common/parse.h"
 
 enum { KEY_THREADS = KEY_FIRST_OWN, KEY_ENV };
 

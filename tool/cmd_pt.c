@@ -2,10 +2,10 @@
 #include <getopt.h>
 #include <string.h>
 
-#include "command.h"
-#include "parse.h"
-#include "pt.h"
-#include "target.h"
+#include "common/command.h"
+#include "common/parse.h"
+#include "common/target.h"
+#include "pt/pt.h"
 
 enum { KEY_FOR = KEY_FIRST_OWN, KEY_KERNEL, KEY_USER, KEY_RANGE, KEY_RING, KEY_INSNS };
 

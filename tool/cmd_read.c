@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "command.h"
-#include "hexdump.h"
-#include "outfile.h"
-#include "output.h"
-#include "stop.h"
-#include "target.h"
+#include "common/command.h"
+#include "common/hexdump.h"
+#include "common/outfile.h"
+#include "common/output.h"
+#include "common/stop.h"
+#include "common/target.h"
 
 #define DEFAULT_LEN 256
 #define CHUNK (UINT64_C(1) << 20)

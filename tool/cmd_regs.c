@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command.h"
-#include "msrname.h"
-#include "output.h"
-#include "parse.h"
-#include "regfield.h"
-#include "regprint.h"
-#include "target.h"
+#include "common/command.h"
+#include "common/msrname.h"
+#include "common/output.h"
+#include "common/parse.h"
+#include "common/regfield.h"
+#include "common/regprint.h"
+#include "common/target.h"
 
 #define MAX_WANTED 64
 

@@ -8,8 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "command.h"
-#include "target.h"
+#include "common/command.h"
+#include "common/target.h"
 
 #define WAIT_MS 5000
 

@@ -9,12 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agentpath.h"
-#include "command.h"
-#include "parse.h"
-#include "qemuargs.h"
-#include "target.h"
-#include "words.h"
+#include "common/agentpath.h"
+#include "common/command.h"
+#include "common/parse.h"
+#include "common/qemuargs.h"
+#include "common/target.h"
+#include "common/words.h"
 
 #define DEFAULT_QEMU "qemu-system-x86_64"
 #define LONGEST_NAME 63

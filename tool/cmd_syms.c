@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "guest.h"
-#include "parse.h"
+#include "common/guest.h"
+#include "common/parse.h"
 
 struct syms {
 	struct guest guest;

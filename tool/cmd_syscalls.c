@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "stop.h"
-#include "systrace.h"
-#include "target.h"
+#include "common/stop.h"
+#include "common/target.h"
+#include "syscalls/trace.h"
 
 enum { KEY_PID = KEY_FIRST_OWN, KEY_COMM, KEY_FAILED, KEY_FOR, KEY_STAT };
 

@@ -5,12 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command.h"
-#include "eventexpr.h"
-#include "parse.h"
-#include "stop.h"
-#include "target.h"
-#include "trace.h"
+#include "common/command.h"
+#include "common/parse.h"
+#include "common/stop.h"
+#include "common/target.h"
+#include "trace/expr.h"
+#include "trace/trace.h"
 
 enum { KEY_FOR = KEY_FIRST_OWN, KEY_ON_CHANGE, KEY_REGS, KEY_SITES, KEY_STAT };
 

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "command.h"
-#include "output.h"
-#include "parse.h"
-#include "target.h"
+#include "common/command.h"
+#include "common/output.h"
+#include "common/parse.h"
+#include "common/target.h"
 
 static const char *mode_name(enum scry_paging_mode mode)
 {

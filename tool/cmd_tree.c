@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "guest.h"
+#include "common/guest.h"
 
 /* Processes that are deeper are shown as deep as this: each line is as long as it is deep. */
 #define DEPTH_MOST 50

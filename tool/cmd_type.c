@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "guest.h"
+#include "common/guest.h"
 
 #define DEPTH_SHOWN 8
 

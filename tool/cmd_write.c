@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command.h"
-#include "parse.h"
-#include "target.h"
+#include "common/command.h"
+#include "common/parse.h"
+#include "common/target.h"
 
 /* All is held in memory, so that a write is all or nothing. */
 #define MOST (UINT64_C(1) << 30)

@@ -9,9 +9,9 @@
 
 #include <scry/scry.h>
 
-#include "command.h"
-#include "nearest.h"
-#include "term.h"
+#include "common/command.h"
+#include "common/nearest.h"
+#include "common/term.h"
 
 /* All commands, as the help lists them: cmd_NAME in cmd_NAME.c. */
 #define COMMANDS(X) \

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "blocklog.h"
-#include "ptpath.h"
+#include "pt/path.h"
 
 /* Is a decoded path what the log has, block by block? */
 struct match {

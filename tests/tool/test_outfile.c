@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "../lib/test.h"
-#include "outfile.h"
-#include "stop.h"
+#include "common/outfile.h"
+#include "common/stop.h"
 
 /* In a folder of its own. */
 static int setup(void **state)

@@ -2,11 +2,11 @@
 #include <stdio.h>
 
 #include "../lib/test.h"
-#include "eventexpr.h"
-#include "msrname.h"
-#include "nearest.h"
-#include "parse.h"
-#include "regfield.h"
+#include "common/msrname.h"
+#include "common/nearest.h"
+#include "common/parse.h"
+#include "common/regfield.h"
+#include "trace/expr.h"
 
 static void assert_size(const char *text, uint64_t want)
 {

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "../lib/test.h"
-#include "qemuargs.h"
+#include "common/qemuargs.h"
 
 #define MIB (UINT64_C(1) << 20)
 

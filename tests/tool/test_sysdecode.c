@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "syscalls.h"
+#include "syscalls/syscalls.h"
 #include "../lib/test.h"	/* whose fail() is another */
 
 #define PAGE	 4096u

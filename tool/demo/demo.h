@@ -5,8 +5,8 @@
 #include <scry/scry.h>
 #include <stdbool.h>
 
-#include "../child.h"
-#include "../shown.h"
+#include "../common/child.h"
+#include "../trace/shown.h"
 #include "console.h"
 
 #define DEMO_VCPUS 2

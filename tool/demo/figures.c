@@ -5,10 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../memmap.h"
-#include "../message.h"
-#include "../parse.h"
-#include "../term.h"
+#include "../common/memmap.h"
+#include "../common/message.h"
+#include "../common/parse.h"
+#include "../common/term.h"
 #include "demo.h"
 
 #define QUESTIONS 5000

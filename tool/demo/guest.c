@@ -4,12 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../agentpath.h"
-#include "../message.h"
-#include "../stop.h"
-#include "../target.h"
-#include "../term.h"
-#include "../words.h"
+#include "../common/agentpath.h"
+#include "../common/message.h"
+#include "../common/stop.h"
+#include "../common/target.h"
+#include "../common/term.h"
+#include "../common/words.h"
 #include "demo.h"
 
 #define RAM_MIB 256

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../eventprint.h"
-#include "../message.h"
-#include "../ptpath.h"
-#include "../term.h"
+#include "../common/message.h"
+#include "../common/term.h"
+#include "../pt/path.h"
+#include "../trace/print.h"
 #include "demo.h"
 
 #define MSR_LSTAR 0xc0000082u

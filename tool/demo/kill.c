@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../message.h"
-#include "../stop.h"
-#include "../term.h"
-#include "../words.h"
+#include "../common/message.h"
+#include "../common/stop.h"
+#include "../common/term.h"
+#include "../common/words.h"
 #include "demo.h"
 
 #define KILLS 5

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../memmap.h"
-#include "../message.h"
-#include "../parse.h"
-#include "../stop.h"
-#include "../term.h"
+#include "../common/memmap.h"
+#include "../common/message.h"
+#include "../common/parse.h"
+#include "../common/stop.h"
+#include "../common/term.h"
 #include "demo.h"
 
 #define BOOT_MS 90000

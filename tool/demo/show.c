@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "../term.h"
+#include "../common/term.h"
 #include "demo.h"
 
 void show_step(unsigned number, unsigned of, const char *title)

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../eventprint.h"
-#include "../message.h"
-#include "../term.h"
+#include "../common/message.h"
+#include "../common/term.h"
+#include "../trace/print.h"
 #include "demo.h"
 
 #define STREAM_MS 5000

@@ -6,11 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../memmap.h"
-#include "../message.h"
-#include "../output.h"
-#include "../parse.h"
-#include "../stop.h"
+#include "../common/memmap.h"
+#include "../common/message.h"
+#include "../common/output.h"
+#include "../common/parse.h"
+#include "../common/stop.h"
 #include "dump.h"
 
 #define CHUNK (UINT64_C(1) << 20)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <elf.h>
 
-#include "../memmap.h"
-#include "../message.h"
+#include "../common/memmap.h"
+#include "../common/message.h"
 #include "dump.h"
 
 #define PAGE UINT64_C(4096)

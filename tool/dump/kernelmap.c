@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "../../lib/drivers/dump/format.h"
-#include "../memmap.h"
+#include "../common/memmap.h"
 #include "dump.h"
 
 /* Documentation/arch/x86/x86_64/mm.rst: where Linux may map what. */

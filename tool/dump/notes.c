@@ -6,7 +6,7 @@
 #include <sys/user.h>
 
 #include "../../lib/drivers/dump/format.h"
-#include "../message.h"
+#include "../common/message.h"
 #include "dump.h"
 
 #define LEGACY_BYTES 512	/* of an XSAVE area: what FXSAVE stores */

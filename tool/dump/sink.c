@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../message.h"
+#include "../common/message.h"
 #include "sink.h"
 
 int sink_open(struct sink *sink, struct outfile *file, bool zstd)

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../outfile.h"
+#include "../common/outfile.h"
 
 /*
  * Where a dump goes: zeros become holes of a file, and are written to what has none

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "../../lib/drivers/dump/format.h"
-#include "../memmap.h"
-#include "../message.h"
+#include "../common/memmap.h"
+#include "../common/message.h"
 #include "dump.h"
 
 #define PAGE       4096u

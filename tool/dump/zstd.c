@@ -4,7 +4,7 @@
 #include <zstd.h>
 
 #include "../../lib/drivers/dump/format.h"
-#include "../message.h"
+#include "../common/message.h"
 #include "sink.h"
 
 #define LEVEL 1		/* a dump is to be there soon */

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../message.h"
+#include "../common/message.h"
 #include "describe.h"
 #include "gdb.h"
 

@@ -2,7 +2,7 @@
 #ifndef TOOL_GDB_DESCRIBE_H
 #define TOOL_GDB_DESCRIBE_H
 
-#include "../regfield.h"
+#include "../common/regfield.h"
 
 /* A register as GDB numbers them: by its place in the table. */
 struct gdb_reg {

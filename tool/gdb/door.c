@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../message.h"
+#include "../common/message.h"
 #include "gdb.h"
 
 #define ONE_CLIENT "this server has a client already, and serves one at a time"

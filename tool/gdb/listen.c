@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../message.h"
-#include "../parse.h"
-#include "../stop.h"
-#include "../target.h"
+#include "../common/message.h"
+#include "../common/parse.h"
+#include "../common/stop.h"
+#include "../common/target.h"
 #include "gdb.h"
 
 #define DEFAULT_HOST "127.0.0.1"

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "../message.h"
+#include "../common/message.h"
 #include "gdb.h"
 
 #define PAGE UINT64_C(4096)

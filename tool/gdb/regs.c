@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../message.h"
+#include "../common/message.h"
 #include "describe.h"
 #include "gdb.h"
 

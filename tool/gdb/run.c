@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
-#include "../stop.h"
+#include "../common/stop.h"
 #include "gdb.h"
 
 #define SLICE_MS 200	/* the longest until a signal that came before the wait is seen */

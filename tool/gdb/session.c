@@ -5,8 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../message.h"
-#include "../stop.h"
+#include "../common/message.h"
+#include "../common/stop.h"
 #include "gdb.h"
 
 static bool send_all(struct gdb *g, const char *data, size_t len)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "systrace.h"
+#include "trace.h"
 
 #define ENTRY_BYTES 512
 

@@ -2,7 +2,7 @@
 #include <intel-pt.h>
 #include <stdlib.h>
 
-#include "ptpath.h"
+#include "path.h"
 
 /* Address spaces that are kept open. */
 #define SPACES 16

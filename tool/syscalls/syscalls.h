@@ -2,7 +2,7 @@
 #ifndef TOOL_SYSCALLS_H
 #define TOOL_SYSCALLS_H
 
-#include "guest.h"
+#include "../common/guest.h"
 
 #define SYSCALLS_KNOWN 512	/* numbers */
 #define SYSCALL_ARGS   6

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "eventexpr.h"
-#include "eventprint.h"
-#include "guest.h"
-#include "msrname.h"
+#include "../common/guest.h"
+#include "../common/msrname.h"
+#include "expr.h"
+#include "print.h"
 #include "shown.h"
 
 const char *table_name(uint32_t table)

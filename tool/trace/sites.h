@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TOOL_TRACESITES_H
-#define TOOL_TRACESITES_H
+#ifndef TOOL_TRACE_SITES_H
+#define TOOL_TRACE_SITES_H
 
 #include <scry/linux.h>
 #include <stdbool.h>

@@ -2,7 +2,7 @@
 /* What a trace asks for, armed: subscriptions, traps on memory, breakpoints. */
 #include <stdlib.h>
 
-#include "message.h"
+#include "../common/message.h"
 #include "trace.h"
 
 #define FRAME_SHIFT 12

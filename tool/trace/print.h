@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TOOL_EVENTPRINT_H
-#define TOOL_EVENTPRINT_H
+#ifndef TOOL_TRACE_PRINT_H
+#define TOOL_TRACE_PRINT_H
 
 #include <scry/event.h>
 #include <stdbool.h>

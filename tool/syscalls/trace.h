@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TOOL_SYSTRACE_H
-#define TOOL_SYSTRACE_H
+#ifndef TOOL_SYSCALLS_TRACE_H
+#define TOOL_SYSCALLS_TRACE_H
 
 #include "syscalls.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TOOL_EVENTEXPR_H
-#define TOOL_EVENTEXPR_H
+#ifndef TOOL_TRACE_EXPR_H
+#define TOOL_TRACE_EXPR_H
 
 #include <scry/breakpoint.h>
 #include <scry/event.h>

@@ -10,10 +10,10 @@
 
 #include <scry/scry.h>
 
+#include "../common/agentpath.h"
+#include "../common/message.h"
 #include "../protocol/rundir.h"
-#include "agentpath.h"
 #include "doctor.h"
-#include "message.h"
 
 bool doctor_agent(struct findings *f)
 {

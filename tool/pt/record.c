@@ -5,13 +5,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "message.h"
-#include "outfile.h"
-#include "output.h"
-#include "parse.h"
+#include "../common/message.h"
+#include "../common/outfile.h"
+#include "../common/output.h"
+#include "../common/parse.h"
+#include "../common/stop.h"
+#include "../common/term.h"
 #include "pt.h"
-#include "stop.h"
-#include "term.h"
 
 #define VCPUS   64
 #define CHUNK   (1u << 20)

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "systrace.h"
+#include "trace.h"
 
 const char *systrace_name(const struct systrace *t, bool i386, uint32_t number, char buf[32])
 {

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "stop.h"
-#include "systrace.h"
+#include "../common/stop.h"
+#include "trace.h"
 
 #define VCPUS        64
 #define WAIT_MS      50

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "eventexpr.h"
-#include "msrname.h"
-#include "parse.h"
+#include "../common/msrname.h"
+#include "../common/parse.h"
+#include "expr.h"
 
 #define WORDS     3	/* NAME:FILTER:DIRECTION */
 #define WORD_SIZE 48

@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "message.h"
+#include "../common/message.h"
+#include "../common/term.h"
+#include "path.h"
 #include "pt.h"
-#include "ptpath.h"
-#include "term.h"
 
 /* Instructions one behind the other. */
 struct run {

@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "eventexpr.h"
-#include "eventprint.h"
-#include "guest.h"
+#include "../common/guest.h"
+#include "expr.h"
+#include "print.h"
 #include "shown.h"
 
 static void hex(const char *key, uint64_t value)

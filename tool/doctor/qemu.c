@@ -5,12 +5,12 @@
 
 #include <scry/scry.h>
 
-#include "agentpath.h"
-#include "child.h"
+#include "../common/agentpath.h"
+#include "../common/child.h"
+#include "../common/message.h"
+#include "../common/term.h"
+#include "../common/words.h"
 #include "doctor.h"
-#include "message.h"
-#include "term.h"
-#include "words.h"
 
 #define PATIENCE_NS UINT64_C(15000000000)
 #define OUTPUT_SIZE 2048

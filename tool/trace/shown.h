@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TOOL_SHOWN_H
-#define TOOL_SHOWN_H
+#ifndef TOOL_TRACE_SHOWN_H
+#define TOOL_TRACE_SHOWN_H
 
 #include <scry/event.h>
 
-#include "term.h"
+#include "../common/term.h"
 
 /* Kinds of events as they are counted and shown: writing each CR is one of its own. */
 #define SHOWN_KINDS(X) \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TOOL_TRACESTAT_H
-#define TOOL_TRACESTAT_H
+#ifndef TOOL_TRACE_STAT_H
+#define TOOL_TRACE_STAT_H
 
 #include <scry/event.h>
 

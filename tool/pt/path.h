@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TOOL_PTPATH_H
-#define TOOL_PTPATH_H
+#ifndef TOOL_PT_PATH_H
+#define TOOL_PT_PATH_H
 
 #include <scry/scry.h>
 

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "message.h"
-#include "output.h"
+#include "../common/message.h"
+#include "../common/output.h"
 #include "shown.h"
-#include "tracestat.h"
+#include "stat.h"
 
 /* A guest can make up as many address spaces as it likes: beyond so many rows they are one. */
 #define ROWS_MOST   1024

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 
 #include "shown.h"
-#include "tracesites.h"
-#include "tracestat.h"
+#include "sites.h"
+#include "stat.h"
 
 #define TRACE_SUBS  64
 #define TRACE_VCPUS 64

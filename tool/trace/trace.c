@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "eventprint.h"
-#include "message.h"
-#include "output.h"
-#include "stop.h"
+#include "../common/message.h"
+#include "../common/output.h"
+#include "../common/stop.h"
+#include "print.h"
 #include "trace.h"
 
 #define RATE_NS  1000000000u	/* how often the rate line is drawn */
