@@ -21,7 +21,7 @@ struct accel {
 	/* Every capability is supported, without a reason, before. */
 	void (*caps)(struct scry_agent_caps *caps);
 
-	/* With QEMU's big lock: QEMU has stopped its clocks (true) or let them go on; the vCPU's, too. */
+	/* Service thread, all vCPUs paused: stop their clocks (true), or let them go on from there. */
 	void (*clocks)(bool stop);
 
 	/*

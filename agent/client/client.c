@@ -148,25 +148,27 @@ void client_detach(void)
 	memory_map_forget();	/* no more steps of the generation */
 	area_retire(&client.area);
 	qemu.bql_unlock();
+	client_clocks(false);	/* before a vCPU goes on, and looks at them */
 	client_take_back();
 	for (unsigned i = 0; i < vcpu_count; i++)
 		vcpus[i].slot.mem = NULL;
-	client_clocks(false);
 	area_drop(&client.area);
 	client.pid = 0;
 }
 
 void client_clocks(bool stop)
 {
+	if (stop == client.clocks_stopped)
+		return;
+	client.clocks_stopped = stop;
 	bql_lock();
-	/* While QEMU itself has stopped the VM they stand still anyway. */
-	if (stop != client.clocks_stopped && qemu.runstate_is_running()) {
+	/* While QEMU itself has stopped the VM its own stand still anyway. */
+	if (qemu.runstate_is_running()) {
 		if (stop)
 			qemu.cpu_disable_ticks();
 		else
 			qemu.cpu_enable_ticks();
-		accel->clocks(stop);
 	}
-	client.clocks_stopped = stop;
 	qemu.bql_unlock();
+	accel->clocks(stop);
 }

@@ -3,9 +3,9 @@
 
 #define MSR_TSC 0x10
 
-/* While the clocks are stopped: how they stood. */
+/* How the clocks stood when they were stopped. */
 static struct {
-	bool stopped, has_clock;
+	bool has_tsc, has_clock;
 	uint64_t tsc;			/* of the first vCPU */
 	struct kvm_clock_data clock;
 } stood;
@@ -35,24 +35,30 @@ static void turn_back(uint64_t ticks)
 	}
 }
 
-/* While all vCPUs are stopped, or the client is gone: from the service thread. */
-void kvm_clocks(bool stop)
+static void stop_all(struct qemu_cpu *cpu, void *unused)
 {
-	struct kvm_clock_data clock = { 0 };
+	(void)cpu;
+	(void)unused;
+	stood.has_tsc = kvm_msr_read(&vcpus[0], MSR_TSC, &stood.tsc) == 0;
+	stood.has_clock = kvm_ioctl(kvm.fd, KVM_GET_CLOCK, &stood.clock) == 0;
+}
+
+static void go_on(struct qemu_cpu *cpu, void *unused)
+{
+	struct kvm_clock_data clock = { .clock = stood.clock.clock };
 	uint64_t now;
 
-	if (stop == stood.stopped)
-		return;
-	stood.stopped = stop;
-	if (kvm_msr_read(&vcpus[0], MSR_TSC, &now) < 0)
-		return;
-	if (stop) {
-		stood.tsc = now;
-		stood.has_clock = kvm_ioctl(kvm.fd, KVM_GET_CLOCK, &stood.clock) == 0;
-		return;
-	}
-	turn_back(now - stood.tsc);
-	clock.clock = stood.clock.clock;
+	(void)cpu;
+	(void)unused;
+	if (stood.has_tsc && kvm_msr_read(&vcpus[0], MSR_TSC, &now) == 0)
+		turn_back(now - stood.tsc);
 	if (stood.has_clock)
 		kvm_ioctl(kvm.fd, KVM_SET_CLOCK, &clock);
+	stood.has_tsc = stood.has_clock = false;
+}
+
+/* A vCPU in KVM_RUN, halted maybe, would have every ioctl() to it wait: none is in there. */
+void kvm_clocks(bool stop)
+{
+	vcpu_run_exclusive(stop ? stop_all : go_on, NULL);
 }

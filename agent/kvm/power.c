@@ -112,10 +112,10 @@ static bool start_look(struct vcpu *vcpu, struct kvcpu *k)
 		kvm_raise(vcpu, k);
 	return false;
 }
+	const struct filters *filters = arm_filters();	/* the client may have changed them in there */
 
 bool kvm_power_look(struct vcpu *vcpu, struct kvcpu *k)
 {
-	const struct filters *filters = arm_filters();
 	bool leaves = (vcpu->power.asks && device_asks(vcpu, k)) || (k->shut && shut_look(vcpu, k));
 
 	if (!leaves && filters && filter_match_kind(filters, vcpu->index, SCRY_EVENT_START))

@@ -46,8 +46,19 @@ static int live(struct ctx *c, int told)
 	}
 }
 
-/* Kill it when it has had so many events; with luck vCPUs wait for answers then. */
-static int kill_one(struct ctx *c, unsigned after)
+/* The same, with the VM paused. */
+static int hold(struct ctx *c, int told)
+{
+	DO(world_open(c));
+	OK(c, scry_pause(c->vm));
+	if (write(told, "p", 1) != 1)
+		return -1;
+	for (;;)
+		pause();
+}
+
+/* Kill it when it has told so often. */
+static int kill_one(struct ctx *c, int (*life)(struct ctx *c, int told), unsigned after)
 {
 	int pipe_fds[2], status;
 	char byte;
@@ -58,7 +69,7 @@ static int kill_one(struct ctx *c, unsigned after)
 	CHECK(c, child >= 0, "no process to be had");
 	if (child == 0) {
 		close(pipe_fds[0]);
-		_exit(live(c, pipe_fds[1]) ? 1 : 0);
+		_exit(life(c, pipe_fds[1]) ? 1 : 0);
 	}
 	close(pipe_fds[1]);
 	while (after-- && read(pipe_fds[0], &byte, 1) == 1)
@@ -95,7 +106,7 @@ static int killed(struct ctx *c)
 	DO(guest_start_all(c, list, OPS, FOREVER));
 	for (unsigned i = 0; i < KILLS; i++) {
 		world_close(c);
-		DO(kill_one(c, 3 + i * 5));
+		DO(kill_one(c, live, 3 + i * 5));	/* with luck vCPUs wait for answers then */
 		DO(world_open(c));
 		for (unsigned n = 0; n < c->vcpus; n++)
 			DO(guest_moves(c, n));
@@ -107,7 +118,26 @@ static int killed(struct ctx *c)
 	return 0;
 }
 
+/* A client that has it paused is killed: vCPUs that sleep in HLT are no hindrance. */
+static int killed_paused(struct ctx *c)
+{
+	const struct probe_op idle = OP(IDLE);
+
+	DO(guest_start_all(c, &idle, 1, 1));
+	for (unsigned i = 0; i < c->vcpus; i++)
+		DO(guest_wait_waits(c, i));
+	for (unsigned i = 0; i < KILLS; i++) {
+		world_close(c);
+		DO(kill_one(c, hold, 1));
+		DO(world_open(c));
+		for (unsigned n = 0; n < c->vcpus; n++)
+			DO(guest_moves(c, n));
+	}
+	return 0;
+}
+
 const struct test tests_killed[] = {
 	{ "client-killed", killed, { SCRY_CAP_EVENT_CPUID } },
+	{ "client-killed-paused", killed_paused, { WHOLE(PAUSE) } },
 	{ 0 }
 };
