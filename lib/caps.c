@@ -40,6 +40,6 @@ int scry_need(const struct scry_vm *vm, enum scry_cap cap)
 {
 	if (vm->caps[cap].supported)
 		return 0;
-	return scry_fail(SCRY_E_UNSUPPORTED, "cannot %s on VM %s: %s", caps[cap].text, vm->name,
-			 vm->caps[cap].reason);
+	return scry_fail(SCRY_E_UNSUPPORTED, "this cannot be done on VM %s (%s): %s", vm->name,
+			 caps[cap].text, vm->caps[cap].reason);
 }

@@ -171,7 +171,7 @@ static int show(struct files *files, int32_t pid, bool json)
 	ret = files->all ? scry_linux_tasks(files->guest.os, 0, on_task, files) :
 			   scry_linux_files(files->guest.os, &files->task, on_file, files);
 	guest_release(&files->guest);
-	return listing_end(&files->list, ret);
+	return listing_end(&files->list, ret, "no file is open");
 }
 
 static int run(struct args *args)

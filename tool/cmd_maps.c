@@ -68,12 +68,11 @@ static int show(struct guest *guest, int32_t pid, bool json)
 
 	if (guest_task(guest, pid, &task))
 		return EXIT_FAILURE;
-	if (task.kernel)
-		note("%d is a kernel thread, which maps nothing of its own", pid);
 	listing_begin(&list, json, columns, 6);
 	ret = scry_linux_maps(guest->os, &task, on_map, &list);
 	guest_release(guest);
-	return listing_end(&list, ret);
+	return listing_end(&list, ret, task.kernel ?
+			   "it is a kernel thread, which maps nothing of its own" : "nothing is mapped");
 }
 
 static int run(struct args *args)

@@ -59,7 +59,7 @@ static int show(struct guest *guest, bool json)
 	listing_begin(&list, json, columns, 5);
 	ret = scry_linux_modules(guest->os, on_module, &list);
 	guest_release(guest);
-	return listing_end(&list, ret);
+	return listing_end(&list, ret, "no module is loaded");
 }
 
 static int run(struct args *args)

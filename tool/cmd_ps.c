@@ -101,7 +101,7 @@ static int show(struct ps *ps)
 	listing_begin(&ps->list, ps->json, columns, 8);
 	ret = scry_linux_tasks(ps->guest.os, ps->threads ? SCRY_LINUX_THREADS : 0, on_task, ps);
 	guest_release(&ps->guest);
-	ret = listing_end(&ps->list, ret);
+	ret = listing_end(&ps->list, ret, NULL);
 	return ret || !ps->pid || ps->shown ? ret : fail("the guest has no process %d", ps->pid);
 }
 

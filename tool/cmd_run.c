@@ -21,10 +21,10 @@
 #define MOST_VCPUS 64	/* that the agent takes */
 
 enum { KEY_NAME = KEY_FIRST_OWN, KEY_QEMU, KEY_KERNEL, KEY_INITRD, KEY_APPEND, KEY_DISK, KEY_SMP,
-       KEY_ACCEL, KEY_DRY_RUN };
+       KEY_ACCEL, KEY_KVMI, KEY_DRY_RUN };
 
 struct request {
-	const char *name, *qemu, *kernel, *initrd, *append, *disk, *memory, *smp, *accel;
+	const char *name, *qemu, *kernel, *initrd, *append, *disk, *memory, *smp, *accel, *kvmi;
 	bool dry_run;
 	char **words;		/* the user's own, behind "--" */
 	size_t word_count;
@@ -35,7 +35,7 @@ static void take_option(struct request *r, int key)
 	const char **const where[] = {
 		[KEY_NAME] = &r->name,	   [KEY_QEMU] = &r->qemu,     [KEY_KERNEL] = &r->kernel,
 		[KEY_INITRD] = &r->initrd, [KEY_APPEND] = &r->append, [KEY_DISK] = &r->disk,
-		[KEY_SMP] = &r->smp,	   [KEY_ACCEL] = &r->accel,
+		[KEY_SMP] = &r->smp,	   [KEY_ACCEL] = &r->accel,   [KEY_KVMI] = &r->kvmi,
 	};
 
 	if (key == KEY_DRY_RUN)
@@ -91,6 +91,8 @@ static void check_machine(struct args *args, const struct request *r)
 	if (r->accel && !qemu_accel_known(r->accel))
 		usage_error(args, "'%s' is no accelerator that scry can look into: use tcg or kvm",
 			    r->accel);
+	if (r->kvmi && (!r->kvmi[0] || r->kvmi[0] == ','))
+		usage_error(args, "--kvmi names no socket");
 	if (r->qemu && !r->qemu[0])
 		usage_error(args, "--qemu names no binary");
 	check_file(args, "kernel", r->kernel);
@@ -183,7 +185,8 @@ static void add_agent(struct words *w, const struct request *r, const struct qem
 	char *path = doubled_commas(agent);
 
 	words_add(w, "-plugin");
-	words_addf(w, "%s%s%s", path, r->name ? ",name=" : "", r->name ? r->name : "");
+	words_addf(w, "%s%s%s%s%s", path, r->name ? ",name=" : "", r->name ? r->name : "",
+		   r->kvmi ? ",kvmi=" : "", r->kvmi ? r->kvmi : "");
 	free(path);
 	if (!qemu->own_accel)
 		add_pair(w, "-accel", r->accel ? r->accel : "tcg");
@@ -304,6 +307,7 @@ const struct command cmd_run = {
 		{ 'm', "memory", "SIZE", "RAM as QEMU's -m (default: 128M)" },
 		{ KEY_SMP, "smp", "N", "number of vCPUs" },
 		{ KEY_ACCEL, "accel", "ACCEL", "tcg (default) or kvm; see scry-agent(7) on what KVM lacks" },
+		{ KEY_KVMI, "kvmi", "PATH[,...]", "serve the KVMI tool that listens at PATH; see scry-agent(7)" },
 		{ KEY_DRY_RUN, "dry-run", NULL, "only print the command line" },
 		{ 0 },
 	},

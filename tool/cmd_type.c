@@ -73,7 +73,7 @@ static int show(struct guest *guest, const char *type, const char *path, bool js
 	} else {
 		ret = scry_linux_members(guest->os, type, on_member, &list);
 	}
-	return listing_end(&list, ret);
+	return listing_end(&list, ret, NULL);
 }
 
 static int run(struct args *args)

@@ -46,6 +46,14 @@ static pid_t peer_pid(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && cred.pid ? cred.pid : -1;
 }
 
+/* Who has the VM, 0 = nobody. */
+static pid_t whose(void)
+{
+	pid_t tool;
+
+	return kvmi_link_is_up(&tool) ? tool : client.pid;
+}
+
 static void fill_welcome(struct scry_agent_welcome *w)
 {
 	*w = (struct scry_agent_welcome){
@@ -54,7 +62,7 @@ static void fill_welcome(struct scry_agent_welcome *w)
 		.version = SCRY_AGENT_VERSION,
 		.vcpus = vcpu_count,
 		.pid = getpid(),
-		.client_pid = client.pid,
+		.client_pid = whose(),
 		.shared_size = client.area.size,
 		.build = SCRY_VERSION,
 	};

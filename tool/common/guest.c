@@ -81,13 +81,21 @@ void listing_begin(struct listing *list, bool json, const struct column *columns
 	list->array = json ? checked(json_object_new_array()) : NULL;
 }
 
-int listing_end(struct listing *list, int ret)
+static bool is_empty(const struct listing *list)
+{
+	return list->table ? !scols_table_get_nlines(list->table) :
+			     !json_object_array_length(list->array);
+}
+
+int listing_end(struct listing *list, int ret, const char *none)
 {
 	if (ret < 0) {
 		scols_unref_table(list->table);
 		json_object_put(list->array);
 		return fail_lib();
 	}
+	if (none && is_empty(list))
+		note("%s", none);
 	if (list->table)
 		table_print(list->table);
 	else

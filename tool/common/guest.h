@@ -55,8 +55,11 @@ struct listing {
 
 void listing_begin(struct listing *list, bool json, const struct column *columns, size_t count);
 
-/* Print it if ret, a result of the library, is no failure; and free it: the exit status. */
-int listing_end(struct listing *list, int ret);
+/*
+ * Print it if ret, a result of the library, is no failure; and free it: the exit status.
+ * If there is nothing in it `none`, unless NULL, is said.
+ */
+int listing_end(struct listing *list, int ret, const char *none);
 
 /* The task of that PID: 0 or EXIT_FAILURE. */
 int guest_task(struct guest *guest, int32_t pid, struct scry_linux_task *task);

@@ -110,7 +110,7 @@ static void sum_table(const struct systrace *t)
 		for (uint32_t i = 0; i <= SYSCALLS_KNOWN; i++)
 			if (t->calls[i386][i])
 				sum_row(t, &list, i386, i);
-	listing_end(&list, 0);
+	listing_end(&list, 0, NULL);
 }
 
 /* What was not shown is told, so that nobody takes it for what did not happen. */

@@ -43,7 +43,7 @@ static const struct rule {
 	    "only CR0, CR3 and CR4, when the value changes; no exception in the reply"),
 	HAS(EVENT_CPUID, KVMI_VCPU_CONTROL_EVENTS, KVMI_EVENT_CPUID,
 	    "only with the answers of leaves that there are; no exception in the reply"),
-	NEVER(EVENT_MSR_READ, "KVMI tells of writes only"),
+	NEVER(EVENT_MSR_READ, "KVMI tells of writes only (wrmsr, msr:lstar:w)"),
 	HAS(EVENT_MSR_WRITE, KVMI_CONTROL_MSR, KVMI_EVENT_MSR,
 	    "only MSRs to 0x1fff and 0xc0000000 to 0xc0001fff, when the value changes; no "
 	    "exception in the reply"),

@@ -25,7 +25,7 @@ static int ask_version(struct kvmi_vm *k)
 	if (ret == SCRY_E_GONE && k->ended == SCRY_E_GONE)
 		return scry_fail(SCRY_E_PERM, "VM %s came to the socket and hung up at the first "
 				 "question: its QEMU wants a key, or another one (kvmi:PATH,key=SECRET "
-				 "or ,key-file=FILE), or its kernel lets nobody look "
+				 "or ,key-file=FILE, whose last newline counts), or its kernel lets nobody look "
 				 "(kvm.introspection=0)", k->vm->name);
 	if (ret < 0)
 		return ret;
