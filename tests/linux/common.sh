@@ -46,6 +46,7 @@ refused() {
 # start_aside COMMAND...: in the background, its output in $work/aside; its PID is
 # then $aside.
 start_aside() {
+	: >"$work/aside"	# now, for wait_aside must not see what the one before wrote
 	"$@" >"$work/aside" 2>"$work/aside.err" </dev/null &
 	aside=$!
 	echo $aside >"$work/aside.pid"

@@ -110,20 +110,22 @@ guest_powers_off() {
 	quits 20 && aside_says_ended 0
 }
 
-# From reset on every write to RAM is a trap that the agent lets pass.
+# From reset on, until Linux has started both vCPUs, every write to RAM is a trap that the
+# agent lets pass; then it goes on without.
 protected_from_reset() {
 	local status
 	guest_start day "$day_version" 2 128M -S -qmp "unix:$work/qmp,server=on,wait=off" \
 		-kernel "$kernel" -initrd "$SCRY_INITRD" \
-		-append "console=ttyS0 quiet panic=-1 scry.mode=idle"
+		-append "console=ttyS0 panic=-1 scry.mode=idle"
 	for _ in {1..100}; do
 		"$scry" info day >/dev/null 2>&1 && break
 		sleep 0.1
 	done
 	start_aside "$steer" day protect
-	wait_aside ready && qmp cont && guest_wait day "guest: ready" 600 &&
-		same "cpus" "$(guest_ask day "cpuid 0x4fffffff" | wc -w)" 4 && end_aside TERM 0 &&
-		same "output" "$(cat "$work/aside")" ready
+	wait_aside ready && qmp cont && guest_wait day "smp: Brought up 1 node, 2 CPUs" 600 &&
+		end_aside TERM 0 && same "output" "$(cat "$work/aside")" ready &&
+		guest_wait day "guest: ready" 120 &&
+		same "cpus" "$(guest_ask day "cpuid 0x4fffffff" | wc -w)" 4
 	status=$?
 	guest_stop day
 	return $status
