@@ -112,11 +112,11 @@ static bool start_look(struct vcpu *vcpu, struct kvcpu *k)
 		kvm_raise(vcpu, k);
 	return false;
 }
-	const struct filters *filters = arm_filters();	/* the client may have changed them in there */
 
 bool kvm_power_look(struct vcpu *vcpu, struct kvcpu *k)
 {
 	bool leaves = (vcpu->power.asks && device_asks(vcpu, k)) || (k->shut && shut_look(vcpu, k));
+	const struct filters *filters = arm_filters();	/* the client may have changed them in there */
 
 	if (!leaves && filters && filter_match_kind(filters, vcpu->index, SCRY_EVENT_START))
 		leaves = start_look(vcpu, k);
