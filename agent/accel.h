@@ -38,8 +38,8 @@ struct accel {
 	void (*step_out)(struct vcpu *vcpu);
 	bool (*step_in)(struct vcpu *vcpu);
 
-	/* Stepped out.  What is put has been checked; -1 if it is refused all the same. */
-	void (*regs_get)(struct vcpu *vcpu, struct scry_regs *regs);
+	/* Stepped out.  What is put has been checked; -1 if it is refused all the same, or has gone. */
+	int (*regs_get)(struct vcpu *vcpu, struct scry_regs *regs);
 	int (*regs_put)(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask);
 	/*
 	 * General registers and rip, whether stepped out or not; false = the processor
@@ -49,9 +49,9 @@ struct accel {
 	/* 0, or -1 where the instruction would raise #GP. */
 	int (*msr_read)(struct vcpu *vcpu, uint32_t index, uint64_t *value);
 	int (*msr_write)(struct vcpu *vcpu, uint32_t index, uint64_t value);
-	/* The XSAVE area, in standard format, of at most `size` bytes. */
+	/* The XSAVE area, in standard format, of at most `size` bytes; -1 as above. */
 	uint64_t (*xcr0)(struct vcpu *vcpu);
-	void (*xsave_get)(struct vcpu *vcpu, void *area, uint32_t size);
+	int (*xsave_get)(struct vcpu *vcpu, void *area, uint32_t size);
 	int (*xsave_put)(struct vcpu *vcpu, const void *area, uint32_t size);
 
 	/* Does it wait for its start-up message? */

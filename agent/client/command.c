@@ -94,8 +94,8 @@ static int set_msr(struct vcpu *vcpu, const struct slot_command *command,
 {
 	if (accel->msr_write(vcpu, command->msr_index, command->msr_value) == 0)
 		return 0;
-	snprintf(TEXT, "QEMU refuses 0x%llx for MSR 0x%x, as it would in the guest",
-		 (unsigned long long)command->msr_value, command->msr_index);
+	snprintf(TEXT, "%s refuses 0x%llx for MSR 0x%x, as it would in the guest",
+		 accel->name, (unsigned long long)command->msr_value, command->msr_index);
 	return SCRY_E_REFUSED;
 }
 
@@ -105,8 +105,8 @@ static int get_msr(struct vcpu *vcpu, const struct slot_command *command,
 	uint64_t value;
 
 	if (accel->msr_read(vcpu, command->msr_index, &value) < 0) {
-		snprintf(TEXT, "QEMU refuses to read MSR 0x%x, as it would in the guest",
-			 command->msr_index);
+		snprintf(TEXT, "%s refuses to read MSR 0x%x, as it would in the guest",
+			 accel->name, command->msr_index);
 		return SCRY_E_REFUSED;
 	}
 	mem->msr_value = value;
@@ -130,8 +130,7 @@ int command_run(void *opaque, const struct slot_command *command, struct scry_ag
 	vcpu_step_out(vcpu);
 	switch (command->op) {
 	case SCRY_AGENT_OP_REGS_GET:
-		accel->regs_get(vcpu, &mem->regs);
-		return 0;
+		return accel->regs_get(vcpu, &mem->regs) < 0 ? fail(mem, SCRY_E_STATE, VCPU_GONE) : 0;
 	case SCRY_AGENT_OP_REGS_SET:
 		return set(vcpu, command->set, mem);
 	case SCRY_AGENT_OP_MSR_GET:
@@ -140,8 +139,7 @@ int command_run(void *opaque, const struct slot_command *command, struct scry_ag
 		return set_msr(vcpu, command, mem);
 	case SCRY_AGENT_OP_XSAVE_GET:
 		mem->xsave_size = xsave_size(vcpu);
-		xsave_get(vcpu, mem->xsave);
-		return 0;
+		return xsave_get(vcpu, mem->xsave) < 0 ? fail(mem, SCRY_E_STATE, VCPU_GONE) : 0;
 	case SCRY_AGENT_OP_XSAVE_SET:
 		return set_xsave(vcpu, command->set, mem);
 	case SCRY_AGENT_OP_INJECT:

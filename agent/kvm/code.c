@@ -104,23 +104,25 @@ bool kvm_insn(struct kvcpu *k, struct kvm_insn *insn)
 	ZydisStackWidth stack;
 	ZydisMachineMode mode;
 	ZydisDecoder decoder;
-	struct kvm_sregs s;
-	struct kvm_regs r;
+	struct kvm_sregs s = { 0 };
+	struct kvm_regs r = { 0 };
 	unsigned len;
 
 	*insn = (struct kvm_insn){ 0 };
 	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
 	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
 	mode = mode_of(&s, &stack);
-	insn->address = kvm_code_address(&s, &r);
-	len = kvm_code(k, insn->address, bytes);
+	len = kvm_code(k, kvm_code_address(&s, &r), bytes);
 	if (!len || !ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) ||
 	    !ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, len, &decoded)))
 		return false;
 	insn->len = decoded.length;
 	insn->rep = decoded.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPNE);
 	insn->string = decoded.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
-	insn->locked = decoded.attributes & ZYDIS_ATTRIB_HAS_LOCK ||
-		       (decoded.mnemonic == ZYDIS_MNEMONIC_XCHG && decoded.raw.modrm.mod != 3);
+	insn->target = r.rdi;
+	if (decoded.address_width < 64)
+		insn->target &= (UINT64_C(1) << decoded.address_width) - 1;
+	if (mode != ZYDIS_MACHINE_MODE_LONG_64)
+		insn->target = (uint32_t)(insn->target + s.es.base);
 	return true;
 }

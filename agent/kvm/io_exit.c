@@ -25,19 +25,36 @@ static void describe(struct vcpu *vcpu, struct kvcpu *k, struct scry_event *even
 	event->insn_len = insn.len;
 	event->io.string = insn.string;
 	event->io.rep = insn.string && insn.rep;
+	k->next_rip = event->rip + insn.len;
 	if (out && !event->io.string)
 		event->io.value = value_of(run);
 }
 
-enum kvm_outcome kvm_io_exit(struct vcpu *vcpu, struct kvcpu *k)
+/* True: QEMU is to serve it. */
+static bool ask(struct vcpu *vcpu, struct kvcpu *k)
 {
-	uint32_t access = k->run->io.direction == KVM_EXIT_IO_OUT ? SCRY_WRITE : SCRY_READ;
 	struct scry_event event;
 
-	k->unfinished = true;
-	if (kvm_passes(k) || !filter_match_port(arm_filters(), vcpu->index, access, k->run->io.port,
-						k->run->io.size))
-		return KVM_TO_QEMU;
+	if (kvm_passes(k))
+		return true;
 	describe(vcpu, k, &event);
-	return kvm_ask(vcpu, k, &event) ? KVM_TO_QEMU : KVM_AGAIN;
+	return kvm_ask(vcpu, k, &event);
+}
+
+enum kvm_outcome kvm_io_exit(struct vcpu *vcpu, struct kvcpu *k)
+{
+	bool out = k->run->io.direction == KVM_EXIT_IO_OUT, done;
+	struct kvm_regs after;
+
+	k->unfinished = true;
+	if (!filter_match_port(arm_filters(), vcpu->index, out ? SCRY_WRITE : SCRY_READ,
+			       k->run->io.port, k->run->io.size))
+		return KVM_TO_QEMU;
+	done = out && kvm_out_take_back(k, &after);
+	k->unfinished = !done;
+	if (!ask(vcpu, k))
+		return KVM_AGAIN;
+	if (done)
+		kvm_ioctl(k->fd, KVM_SET_REGS, &after);
+	return KVM_TO_QEMU;
 }

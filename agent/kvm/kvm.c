@@ -96,8 +96,7 @@ static bool step_in(struct vcpu *vcpu)
 {
 	struct kvm_regs regs;
 
-	kvm_ioctl(kvm_of(vcpu)->fd, KVM_GET_REGS, &regs);
-	return regs.rip == vcpu->rip;
+	return kvm_ioctl(kvm_of(vcpu)->fd, KVM_GET_REGS, &regs) == 0 && regs.rip == vcpu->rip;
 }
 
 /* It is taken in front of KVM_RUN. */

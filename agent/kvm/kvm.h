@@ -46,6 +46,7 @@ struct kvcpu {
 	bool broken;		/* ... and of the breakpoint there */
 
 	struct kvm_guest_debug debug;	/* as it is in force */
+	uint32_t qemus;		/* control of what QEMU itself (its gdbstub) has set */
 	uint8_t points, guests;	/* bit n: debug register n has breakpoints; or what the guest has */
 	bool shut;		/* after a triple fault: only NMI or INIT ends that */
 	bool waits;		/* for its start-up message */
@@ -93,6 +94,8 @@ void kvm_finish(struct kvcpu *k);
 bool kvm_ask(struct vcpu *vcpu, struct kvcpu *k, struct scry_event *event);
 /* Is this instruction to be passed by, after its event?  It is asked for once. */
 bool kvm_passes(struct kvcpu *k);
+/* Go on behind the instruction at rip, whose length is known. */
+void kvm_skip(struct kvcpu *k);
 /* Raise vcpu->exception at rip. */
 void kvm_raise(struct vcpu *vcpu, struct kvcpu *k);
 /* Fill what each event says of its vCPU, and number it. */
@@ -112,14 +115,18 @@ int kvm_dirty_init(void);
 void kvm_settle(struct vcpu *vcpu);
 
 /* state.c */
-void kvm_regs_get(struct vcpu *vcpu, struct scry_regs *regs);
+void kvm_gprs(const struct kvm_regs *from, uint64_t *gpr);	/* in scry's order */
+int kvm_regs_get(struct vcpu *vcpu, struct scry_regs *regs);
 int kvm_regs_put(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask);
 int kvm_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value);
 int kvm_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value);
 uint64_t kvm_xcr0(struct vcpu *vcpu);
-void kvm_xsave_get(struct vcpu *vcpu, void *area, uint32_t size);
+int kvm_xsave_get(struct vcpu *vcpu, void *area, uint32_t size);
 int kvm_xsave_put(struct vcpu *vcpu, const void *area, uint32_t size);
 bool kvm_waits_for_start(struct vcpu *vcpu);
+/* Are interrupts held back for one instruction, by STI or MOV SS: KVM_X86_SHADOW_INT_... */
+uint8_t kvm_shadow(struct kvcpu *k);
+void kvm_set_shadow(struct kvcpu *k, uint8_t shadow);
 /* Have it take this next, halted or not; outside = it is not of the instruction at rip. */
 void kvm_queue_exception(struct kvcpu *k, const struct scry_exception *exception, bool outside);
 
@@ -139,24 +146,36 @@ unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes);
 
 /* The instruction at rip. */
 struct kvm_insn {
-	uint64_t address;	/* linear */
 	uint32_t len;		/* 0 = not known */
 	bool string, rep;	/* INS, OUTS; with a prefix */
-	bool locked;		/* reads and writes in one, by LOCK or as XCHG */
+	uint64_t target;	/* where INS writes, linear */
 };
 
-/* False, with only the address, where it cannot be read or is none. */
+/* False where it cannot be read or is none. */
 bool kvm_insn(struct kvcpu *k, struct kvm_insn *insn);
 
 /* clock.c */
 void kvm_clocks(bool stop);
 
 /* msr_exit.c, io_exit.c, debug.c */
+/* Why KVM cannot tell of these; NULL = it can. */
+const char *kvm_msr_lacks(const struct scry_subscription *sub);
 void kvm_msr_arm(const struct filters *filters);
 enum kvm_outcome kvm_msr_exit(struct vcpu *vcpu, struct kvcpu *k);
 enum kvm_outcome kvm_io_exit(struct vcpu *vcpu, struct kvcpu *k);
+/*
+ * io_done.c: if KVM has done with the OUT or OUTS of this exit, put the vCPU back in front
+ * of it; *after is how to go on with it.
+ */
+bool kvm_out_take_back(struct kvcpu *k, struct kvm_regs *after);
 void kvm_debug_arm(const struct filters *filters);
 enum kvm_outcome kvm_debug_exit(struct vcpu *vcpu, struct kvcpu *k);
+/* QEMU sets its own; as ioctl(). */
+int kvm_qemus_debug(struct kvcpu *k, const struct kvm_guest_debug *debug);
+/* Why the registers are not to be had; NULL = they are. */
+const char *kvm_debug_lacks(void);
+/* Have this be in force, and QEMU's INT3. */
+void kvm_debug_set(struct kvcpu *k, const struct kvm_guest_debug *debug);
 /* A #DB that is the guest's own, with these bits of DR6. */
 void kvm_guests_debug(struct kvcpu *k, uint64_t dr6);
 

@@ -49,13 +49,9 @@ static bool ask(struct vcpu *vcpu, struct kvcpu *k, enum scry_shutdown_type type
 /* KVM is in the middle of the OUT that has asked. */
 static bool device_asks(struct vcpu *vcpu, struct kvcpu *k)
 {
-	struct kvm_regs regs;
-
 	if (k->unfinished) {
 		kvm_finish(k);
-		kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
-		regs.rip = k->next_rip;
-		kvm_ioctl(k->fd, KVM_SET_REGS, &regs);
+		kvm_skip(k);
 	}
 	return ask(vcpu, k, vcpu->power.type);
 }

@@ -10,43 +10,77 @@
 
 void kvm_describe(struct vcpu *vcpu, struct scry_event *event)
 {
-	struct scry_regs regs;
+	struct kvcpu *k = kvm_of(vcpu);
+	struct kvm_sregs s = { 0 };
+	struct kvm_regs r = { 0 };
 	uint64_t width;
 
-	kvm_regs_get(vcpu, &regs);
-	width = regs.efer & EFER_LMA && regs.seg[1].attr & 1 << 13 ? ~UINT64_C(0) : UINT32_MAX;
+	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
+	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
+	width = s.efer & EFER_LMA && s.cs.l ? ~UINT64_C(0) : UINT32_MAX;
 	*event = (struct scry_event){
 		.vcpu = vcpu->index,
 		.sequence = ++vcpu->sequence,
-		.rip = regs.rip,
-		.rflags = regs.rflags,
-		.cr3 = regs.cr3,
-		.cpl = regs.seg[2].attr >> 5 & 3,
+		.rip = r.rip,
+		.rflags = r.rflags,
+		.cr3 = s.cr3,
+		.cpl = s.ss.dpl,
 		.view = vcpu->view,
 	};
+	kvm_gprs(&r, event->gpr);
 	for (int i = 0; i < 16; i++)
-		event->gpr[i] = regs.gpr[i] & width;
-	vcpu->rip = regs.rip;
-	vcpu->cs_base = regs.seg[1].base;
+		event->gpr[i] &= width;
+	vcpu->rip = r.rip;
+	vcpu->cs_base = s.cs.base;
+}
+
+#define INS_MOST 1024u		/* bytes that KVM has asked for ahead */
+#define RFLAGS_DF 0x400u
+
+/* What INS is about to write; how many bytes, 0 = it is no INS. */
+static unsigned ins_target(struct kvcpu *k, const struct kvm_regs *r, uint64_t *gva)
+{
+	const struct kvm_run *run = k->run;
+	unsigned len = run->io.size * run->io.count;
+	struct kvm_insn insn;
+
+	if (run->exit_reason != KVM_EXIT_IO || run->io.direction != KVM_EXIT_IO_IN ||
+	    len > INS_MOST || !kvm_insn(k, &insn) || !insn.string)
+		return 0;
+	*gva = insn.target;
+	if (r->rflags & RFLAGS_DF)
+		*gva -= len - run->io.size;
+	return len;
 }
 
 /*
  * KVM_RUN finishes what it is in the middle of, and, told so, does no more.  QEMU
- * itself clears immediate_exit again, when it has seen why.
+ * itself clears immediate_exit again, when it has seen why.  For an INS KVM writes
+ * what nobody has read from the port: that is taken back.
  */
 void kvm_finish(struct kvcpu *k)
 {
 	struct kvm_regs before, after;
+	uint8_t kept[INS_MOST], shadow;
+	uint64_t gva;
+	unsigned len;
 
 	if (!k->unfinished)
 		return;
 	k->unfinished = false;
 	kvm_ioctl(k->fd, KVM_GET_REGS, &before);
+	shadow = kvm_shadow(k);
+	len = ins_target(k, &before, &gva);
+	if (len && !kvm_virtual(k, gva, kept, len, false))
+		len = 0;
 	k->run->immediate_exit = 1;
 	kvm_ioctl(k->fd, KVM_RUN, NULL);
 	kvm_ioctl(k->fd, KVM_GET_REGS, &after);
 	k->next_rip = after.rip;
 	kvm_ioctl(k->fd, KVM_SET_REGS, &before);
+	kvm_set_shadow(k, shadow);
+	if (len)
+		kvm_virtual(k, gva, kept, len, true);
 }
 
 bool kvm_passes(struct kvcpu *k)
@@ -72,13 +106,14 @@ static void pass_on(struct kvcpu *k)
 	k->pass_rsp = regs.rsp;
 }
 
-static void skip(struct kvcpu *k)
+void kvm_skip(struct kvcpu *k)
 {
 	struct kvm_regs regs;
 
 	kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
 	regs.rip = k->next_rip;
 	kvm_ioctl(k->fd, KVM_SET_REGS, &regs);
+	kvm_set_shadow(k, 0);
 }
 
 void kvm_raise(struct vcpu *vcpu, struct kvcpu *k)
@@ -100,7 +135,7 @@ bool kvm_ask(struct vcpu *vcpu, struct kvcpu *k, struct scry_event *event)
 	else if (vcpu->jumps)
 		return false;
 	else if (vcpu->action == SCRY_SKIP)
-		skip(k);
+		kvm_skip(k);
 	else if (!vcpu->injects)
 		pass_on(k);
 	return false;
@@ -111,6 +146,8 @@ static bool prepare(struct vcpu *vcpu, struct kvcpu *k)
 {
 	if (vcpu->injects) {
 		vcpu->injects = false;
+		if (!vcpu_injected(vcpu))
+			return false;
 		kvm_queue_exception(k, &vcpu->injection, true);
 	}
 	if ((vcpu->steps || k->looks) && !kvm_breakpoint_look(vcpu, k))

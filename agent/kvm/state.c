@@ -7,6 +7,8 @@
 #define WANTS(reg)    (mask & SCRY_REG_BIT(SCRY_REG_##reg))
 #define VECTOR_BP     3
 #define VECTOR_OF     4
+#define APIC_ISR      0x100u	/* registers of the local APIC: in service, and requested */
+#define APIC_IRR      0x200u
 #define XSAVE_LEGACY  4096u	/* of KVM_GET_XSAVE and KVM_SET_XSAVE */
 
 static struct scry_seg from_kvm(const struct kvm_segment *s)
@@ -40,7 +42,7 @@ static struct kvm_segment to_kvm(const struct scry_seg *s)
 	X(RSI, rsi) X(RDI, rdi) X(R8, r8) X(R9, r9) X(R10, r10) X(R11, r11) X(R12, r12) \
 	X(R13, r13) X(R14, r14) X(R15, r15)
 
-static void general_from(const struct kvm_regs *k, uint64_t *gpr)
+void kvm_gprs(const struct kvm_regs *k, uint64_t *gpr)
 {
 #define GET(NAME, name) gpr[SCRY_REG_##NAME] = k->name;
 	GENERAL(GET)
@@ -70,17 +72,18 @@ uint64_t kvm_xcr0(struct vcpu *vcpu)
 	       xcrs.xcrs[0].value : 1;
 }
 
-void kvm_regs_get(struct vcpu *vcpu, struct scry_regs *regs)
+int kvm_regs_get(struct vcpu *vcpu, struct scry_regs *regs)
 {
 	int fd = kvm_of(vcpu)->fd;
 	struct kvm_debugregs debug = { 0 };
 	struct kvm_sregs system = { 0 };
 	struct kvm_regs general = { 0 };
 
-	kvm_ioctl(fd, KVM_GET_REGS, &general);
-	kvm_ioctl(fd, KVM_GET_SREGS, &system);
-	kvm_ioctl(fd, KVM_GET_DEBUGREGS, &debug);
-	general_from(&general, regs->gpr);
+	if (kvm_ioctl(fd, KVM_GET_REGS, &general) < 0 ||
+	    kvm_ioctl(fd, KVM_GET_SREGS, &system) < 0 ||
+	    kvm_ioctl(fd, KVM_GET_DEBUGREGS, &debug) < 0)
+		return -1;
+	kvm_gprs(&general, regs->gpr);
 	regs->rip = general.rip;
 	regs->rflags = general.rflags;
 	system_from(&system, regs);
@@ -89,6 +92,7 @@ void kvm_regs_get(struct vcpu *vcpu, struct scry_regs *regs)
 		regs->dr[i] = debug.db[i];
 	regs->dr6 = debug.dr6;
 	regs->dr7 = debug.dr7;
+	return 0;
 }
 
 static int put_system(int fd, const struct scry_regs *regs)
@@ -152,10 +156,10 @@ int kvm_regs_put(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask)
 		return -1;
 	if (WANTS(XCR0) && put_xcr0(fd, regs->xcr0) < 0)
 		return -1;
-	if (mask & DEBUG_REGS)
-		put_debug(fd, regs);
-	if (mask & GENERAL_REGS)
-		put_general(fd, regs);
+	if (mask & DEBUG_REGS && put_debug(fd, regs) < 0)
+		return -1;
+	if (mask & GENERAL_REGS && put_general(fd, regs) < 0)
+		return -1;
 	vcpu->rip = regs->rip;
 	vcpu->cs_base = regs->seg[1].base;
 	return 0;
@@ -184,21 +188,47 @@ int kvm_msr_write(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	return kvm_ioctl(kvm_of(vcpu)->fd, KVM_SET_MSRS, &m) == 1 ? 0 : -1;
 }
 
-void kvm_xsave_get(struct vcpu *vcpu, void *area, uint32_t size)
+/* More than KVM_GET_XSAVE's 4096 where the processor has large components (AMX). */
+static uint32_t xsave_bytes(void)
 {
-	struct kvm_xsave all;
+	int bytes = kvm_ioctl(kvm.fd, KVM_CHECK_EXTENSION, (void *)KVM_CAP_XSAVE2);
+
+	return bytes > (int)XSAVE_LEGACY ? (uint32_t)bytes : XSAVE_LEGACY;
+}
+
+int kvm_xsave_get(struct vcpu *vcpu, void *area, uint32_t size)
+{
+	uint32_t bytes = xsave_bytes();
 
 	memset(area, 0, size);
-	if (kvm_ioctl(kvm_of(vcpu)->fd, KVM_GET_XSAVE, &all) == 0)
-		memcpy(area, &all, size < XSAVE_LEGACY ? size : XSAVE_LEGACY);
+	if (size < bytes)
+		return -1;
+	return kvm_ioctl(kvm_of(vcpu)->fd, bytes > XSAVE_LEGACY ? KVM_GET_XSAVE2 : KVM_GET_XSAVE,
+			 area);
 }
 
 int kvm_xsave_put(struct vcpu *vcpu, const void *area, uint32_t size)
 {
-	struct kvm_xsave all = { 0 };
+	return size < xsave_bytes() ? -1 :
+	       kvm_ioctl(kvm_of(vcpu)->fd, KVM_SET_XSAVE, (void *)(uintptr_t)area);
+}
 
-	memcpy(&all, area, size < XSAVE_LEGACY ? size : XSAVE_LEGACY);
-	return kvm_ioctl(kvm_of(vcpu)->fd, KVM_SET_XSAVE, &all);
+uint8_t kvm_shadow(struct kvcpu *k)
+{
+	struct kvm_vcpu_events events;
+
+	return kvm_ioctl(k->fd, KVM_GET_VCPU_EVENTS, &events) == 0 ? events.interrupt.shadow : 0;
+}
+
+void kvm_set_shadow(struct kvcpu *k, uint8_t shadow)
+{
+	struct kvm_vcpu_events events;
+
+	if (kvm_ioctl(k->fd, KVM_GET_VCPU_EVENTS, &events) < 0 || events.interrupt.shadow == shadow)
+		return;
+	events.flags = KVM_VCPUEVENT_VALID_SHADOW;
+	events.interrupt.shadow = shadow;
+	kvm_ioctl(k->fd, KVM_SET_VCPU_EVENTS, &events);
 }
 
 bool kvm_waits_for_start(struct vcpu *vcpu)
@@ -232,11 +262,35 @@ static void queue_hard(struct kvm_vcpu_events *events, const struct scry_excepti
 	events->exception.error_code = events->exception.has_error_code ? exception->error_code : 0;
 }
 
+/*
+ * What KVM has taken for the guest, and not delivered yet, waits again where it came
+ * from: together with an exception it would be lost.
+ */
+static void give_back(struct kvcpu *k, struct kvm_vcpu_events *events)
+{
+	unsigned vector = events->interrupt.nr, at = vector / 32 * 16 + vector / 8 % 4;
+	struct kvm_lapic_state apic;
+	uint8_t bit = (uint8_t)(1u << vector % 8);
+
+	if (events->nmi.injected) {
+		events->nmi.injected = events->nmi.masked = 0;
+		events->nmi.pending = 1;
+		events->flags |= KVM_VCPUEVENT_VALID_NMI_PENDING;
+	}
+	if (!events->interrupt.injected || events->interrupt.soft ||
+	    kvm_ioctl(k->fd, KVM_GET_LAPIC, &apic) < 0 || !(apic.regs[APIC_ISR + at] & bit))
+		return;
+	apic.regs[APIC_ISR + at] &= (char)~bit;
+	apic.regs[APIC_IRR + at] |= (char)bit;
+	if (kvm_ioctl(k->fd, KVM_SET_LAPIC, &apic) == 0)
+		events->interrupt.injected = 0;
+}
+
 void kvm_queue_exception(struct kvcpu *k, const struct scry_exception *exception, bool outside)
 {
 	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_RUNNABLE };
-	struct kvm_vcpu_events events;
-	struct kvm_sregs system;
+	struct kvm_vcpu_events events = { 0 };
+	struct kvm_sregs system = { 0 };
 
 	kvm_ioctl(k->fd, KVM_GET_SREGS, &system);
 	if (exception->vector == EXCEPTION_PF) {
@@ -245,6 +299,7 @@ void kvm_queue_exception(struct kvcpu *k, const struct scry_exception *exception
 	}
 	kvm_ioctl(k->fd, KVM_GET_VCPU_EVENTS, &events);
 	events.flags = 0;
+	give_back(k, &events);
 	if (outside && (exception->vector == VECTOR_BP || exception->vector == VECTOR_OF))
 		queue_soft(&events, exception->vector);
 	else

@@ -68,7 +68,8 @@ static int set_registers(struct kvmi_state *state, const struct kvmi_request *r)
 	if (!state->waits)
 		return -KVMI_EOPNOTSUPP;
 	vcpu_step_out(state->vcpu);
-	accel->regs_get(state->vcpu, &now);
+	if (accel->regs_get(state->vcpu, &now) < 0)
+		return -KVMI_EINVAL;
 	wanted = now;
 	mask = kvmi_gprs_put(&r->gprs, &wanted);
 	if (regs_check(state->vcpu->cpu, &now, &wanted, mask, text, sizeof(text)) < 0)
@@ -165,7 +166,8 @@ static int get_xsave(struct kvmi_state *state, struct answer *answer)
 {
 	uint8_t area[SCRY_AGENT_XSAVE] = { 0 };
 
-	xsave_get(state->vcpu, area);
+	if (xsave_get(state->vcpu, area) < 0)
+		return -KVMI_EINVAL;
 	put(answer, area, KVMI_XSAVE);
 	return 0;
 }

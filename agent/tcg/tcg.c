@@ -77,9 +77,10 @@ static bool step_in(struct vcpu *vcpu)
 	       cpu_get64(cpu, cpu_segment(1) + cpu_layout.seg.base) == vcpu->cs_base;
 }
 
-static void get(struct vcpu *vcpu, struct scry_regs *regs)
+static int get(struct vcpu *vcpu, struct scry_regs *regs)
 {
 	regs_get(vcpu->cpu, regs);
+	return 0;
 }
 
 static int put(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask)
@@ -119,9 +120,10 @@ static uint64_t xcr0(struct vcpu *vcpu)
 	return cpu_get64(vcpu->cpu, cpu_layout.xcr0);
 }
 
-static void get_xsave(struct vcpu *vcpu, void *area, uint32_t size)
+static int get_xsave(struct vcpu *vcpu, void *area, uint32_t size)
 {
 	qemu.x86_cpu_xsave_all_areas(vcpu->cpu, area, size);
+	return 0;
 }
 
 static int put_xsave(struct vcpu *vcpu, const void *area, uint32_t size)

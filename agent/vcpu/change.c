@@ -13,7 +13,10 @@ static int change_any(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t 
 	int status;
 
 	vcpu_step_out(vcpu);
-	accel->regs_get(vcpu, &now);
+	if (accel->regs_get(vcpu, &now) < 0) {
+		snprintf(text, size, "%s", VCPU_GONE);
+		return SCRY_E_STATE;
+	}
 	wanted = now;
 	regs_overlay(&wanted, regs, mask);
 	status = regs_check(vcpu->cpu, &now, &wanted, mask, text, size);

@@ -78,6 +78,8 @@ struct vcpu {
 	bool inhibits;			/* the next instruction, STI, defers interrupts */
 };
 
+#define VCPU_GONE "the hypervisor does not give this vCPU's registers: attach anew"
+
 extern struct vcpu vcpus[SCRY_AGENT_VCPUS];
 extern unsigned vcpu_count;
 

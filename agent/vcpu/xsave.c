@@ -60,15 +60,17 @@ uint32_t xsave_size(struct vcpu *vcpu)
 	return end;
 }
 
-void xsave_get(struct vcpu *vcpu, uint8_t *area)
+int xsave_get(struct vcpu *vcpu, uint8_t *area)
 {
 	uint8_t all[QEMU_AREA] = { 0 };
 	struct header header = { .xstate_bv = components(vcpu) };
 
-	accel->xsave_get(vcpu, all, sizeof(all));
+	if (accel->xsave_get(vcpu, all, sizeof(all)) < 0)
+		return -1;
 	/* TCG does not note which components are in their initial state: say none is. */
 	memcpy(all + LEGACY_SIZE, &header, sizeof(header));
 	memcpy(area, all, xsave_size(vcpu));
+	return 0;
 }
 
 static int check(struct vcpu *vcpu, const uint8_t *area, uint64_t len, char *text, size_t size)
@@ -130,7 +132,10 @@ int xsave_put(struct vcpu *vcpu, const uint8_t *area, uint64_t len, char *text, 
 
 	if (status)
 		return status;
-	accel->xsave_get(vcpu, all, sizeof(all));
+	if (accel->xsave_get(vcpu, all, sizeof(all)) < 0) {
+		snprintf(text, size, "the hypervisor does not give the XSAVE area that there is");
+		return SCRY_E_REFUSED;
+	}
 	memcpy(&header, area + LEGACY_SIZE, sizeof(header));
 	put_x87(all, area, header.xstate_bv & X87);
 	if (used & SSE) {

@@ -12,7 +12,8 @@
 /* The length of the area, by the guest's CPUID and XCR0. */
 uint32_t xsave_size(struct vcpu *vcpu);
 
-void xsave_get(struct vcpu *vcpu, uint8_t *area);
+/* -1 if the hypervisor does not give it. */
+int xsave_get(struct vcpu *vcpu, uint8_t *area);
 
 /* Takes a whole area, of len bytes.  0, or SCRY_E_... with a sentence in text. */
 int xsave_put(struct vcpu *vcpu, const uint8_t *area, uint64_t len, char *text, size_t size);

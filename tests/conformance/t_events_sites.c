@@ -370,6 +370,67 @@ static int port_answered(struct ctx *c)
 	return 0;
 }
 
+static bool is_string(const struct scry_event *e, uint64_t value)
+{
+	(void)value;
+	return e->io.port == PORT && e->io.size == 1 && e->io.string && !e->io.rep && e->insn_len == 1;
+}
+
+/* What is refused moves nothing. */
+static int string_stays(struct ctx *c, struct site s, enum scry_action action, uint64_t out)
+{
+	struct probe_vcpu blocks[PROBE_VCPUS];
+	struct pump p = { 0 };
+
+	s.action = action;
+	DO(run_site(c, &s, &p, blocks));
+	for (unsigned i = 0; i < c->vcpus; i++)
+		CHECK(c, blocks[i].op[0].out[0] == out, "vCPU %u: %#llx, not %#llx", i,
+		      (ull)blocks[i].op[0].out[0], (ull)out);
+	return world_reset(c);
+}
+
+/* INS and OUTS, which move their registers and memory, too. */
+static int strings(struct ctx *c)
+{
+	struct site out = { .sub = SUB(IO, .io = { .access = SCRY_WRITE }),
+			    .op = OP(OUTS, .arg = PORT), .about = is_string };
+	struct site in = { .sub = SUB(IO, .io = { .access = SCRY_READ }),
+			   .op = OP(INS, .arg = PORT, .value = 0x5a), .about = is_string };
+	const struct probe_op both[] = { out.op, in.op };
+	struct probe_vcpu block;
+
+	DO(all_replies(c, out));
+	DO(world_reset(c));
+	DO(string_stays(c, out, SCRY_CONTINUE, 1));
+	DO(string_stays(c, out, SCRY_SKIP, 0));
+	DO(string_stays(c, out, SCRY_DENY, 0));
+	DO(all_replies(c, in));
+	DO(world_reset(c));
+	DO(string_stays(c, in, SCRY_SKIP, 0x5a));
+	DO(string_stays(c, in, SCRY_DENY, 0x5a));
+	OK(c, subscribe(c, SUB(IO)));
+	DO(pump_held(c, both, 2, 4, &block));
+	CHECK(c, block.op[0].out[0] == 1 && block.op[1].out[0] != 0x5a, "held: %#llx, %#llx",
+	      (ull)block.op[0].out[0], (ull)block.op[1].out[0]);
+	return 0;
+}
+
+#define PORT_OF_KVM 0x7e	/* KVM skips the OUT before it tells of it */
+
+static bool out_there(const struct scry_event *e, uint64_t value)
+{
+	return e->io.port == PORT_OF_KVM && !e->io.string && e->insn_len == 1 &&
+	       e->io.value == (uint32_t)value;
+}
+
+static int port_of_kvm(struct ctx *c)
+{
+	return all_replies(c, (struct site){ .sub = SUB(IO), .about = out_there,
+					     .op = OP(OUT, .arg = PORT_OF_KVM, .size = 4,
+						      .value = 5, .step = 3) });
+}
+
 static int rdtsc(struct ctx *c)
 {
 	struct site s = { .sub = SUB(RDTSC), .op = OP(RDTSC), .action = SCRY_SKIP,
@@ -442,6 +503,8 @@ const struct test tests_sites[] = {
 	{ "event-hypercall", hypercalls, { WHOLE(EVENT_HYPERCALL) } },
 	{ "event-hypercall-tool", hypercall_tool, { SCRY_CAP_EVENT_HYPERCALL } },
 	{ "event-io", ports, { SCRY_CAP_EVENT_IO } },
+	{ "event-io-string", strings, { SCRY_CAP_EVENT_IO } },
+	{ "event-io-quirk", port_of_kvm, { SCRY_CAP_EVENT_IO } },
 	{ "event-io-answered", port_answered, { SCRY_CAP_EVENT_IO } },
 	{ "event-rdtsc", rdtsc, { SCRY_CAP_EVENT_RDTSC } },
 	{ "event-invlpg", invlpg, { SCRY_CAP_EVENT_INVLPG } },

@@ -68,6 +68,26 @@ void op_out(volatile struct probe_vcpu *v, volatile struct probe_op *op, uint64_
 	}
 }
 
+void op_ins(volatile struct probe_vcpu *v, volatile struct probe_op *op, uint64_t value)
+{
+	uint8_t byte = (uint8_t)value;
+	void *at = &byte;
+
+	(void)v;
+	asm volatile(TRY("insb") : "+D"(at), "+m"(byte) : "d"(op->arg));
+	op->out[0] = byte;
+}
+
+void op_outs(volatile struct probe_vcpu *v, volatile struct probe_op *op, uint64_t value)
+{
+	uint8_t byte = (uint8_t)value;
+	void *at = &byte;
+
+	(void)v;
+	asm volatile(TRY("outsb") : "+S"(at) : "d"(op->arg), "m"(byte));
+	op->out[0] = (uint64_t)at - (uint64_t)&byte;
+}
+
 void op_read(volatile struct probe_vcpu *v, volatile struct probe_op *op, uint64_t value)
 {
 	uint64_t seen = 0;

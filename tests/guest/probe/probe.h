@@ -96,6 +96,8 @@
 	X(INVLPG,   invlpg,   "invlpg of address value") \
 	X(IN,       in,       "in of `size` bytes from port arg; out: the value") \
 	X(OUT,      out,      "out of value, `size` bytes, to port arg") \
+	X(INS,      ins,      "insb from port arg to a byte of value; out: that byte") \
+	X(OUTS,     outs,     "outsb to port arg; out: how far rsi has gone") \
 	X(READ,     read,     "read of `size` bytes at address arg; out: the value") \
 	X(WRITE,    write,    "write of value, `size` bytes, at address arg") \
 	X(XADD,     xadd,     "locked add of value, 8 bytes, at address arg; out: before") \
