@@ -62,10 +62,12 @@ struct accel {
 	/* Where this linear address lies now, or all ones. */
 	uint64_t (*physical)(const struct vcpu *vcpu, uint64_t address);
 
-	/* Be in this view; execute the next instruction in that one. */
-	void (*view_enter)(struct vcpu *vcpu, unsigned view);
+	/* Be in this view, or why it cannot be; execute the next instruction in that one. */
+	const char *(*view_enter)(struct vcpu *vcpu, unsigned view);
 	void (*view_step)(struct vcpu *vcpu, unsigned view);
 
+	/* Optional: why this, which is well-formed, cannot be subscribed to; NULL = it can. */
+	const char *(*subscription_lacks)(const struct scry_subscription *sub);
 	/* While no vCPU executes: these have changed. */
 	void (*filters_changed)(struct qemu_cpu *cpu, const struct filters *filters);
 	/* Optional: number n is to be there (NULL, or why it cannot be), or no more. */
@@ -74,6 +76,8 @@ struct accel {
 	void (*breakpoints_changed)(struct qemu_cpu *cpu, bool known);	/* known: an address had one */
 	/* NULL, or why it cannot be so. */
 	const char *(*views_changed)(void);
+	/* Optional: NULL, or why none of these frames can be trapped or remapped. */
+	const char *(*view_lacks)(uint64_t gfn, uint64_t count);
 };
 
 extern const struct accel accel_tcg, accel_kvm;

@@ -57,15 +57,19 @@ static int check_view(const struct slot_command *command, struct scry_agent_slot
 	return 0;
 }
 
-static void move(struct vcpu *vcpu, const struct slot_command *command)
+static int move(struct vcpu *vcpu, const struct slot_command *command,
+		struct scry_agent_slot *mem)
 {
-	vcpu->moves = true;
+	const char *why = NULL;
+
 	if (command->flags == SCRY_REPLY_STEP) {
 		accel->view_step(vcpu, command->view);
-	} else {
+	} else if (command->flags) {
 		vcpu->over.on = false;
-		accel->view_enter(vcpu, command->view);
+		why = accel->view_enter(vcpu, command->view);
 	}
+	vcpu->moves |= command->flags && !why;
+	return why ? fail(mem, SCRY_E_NOMEM, why) : 0;
 }
 
 static int reply(struct vcpu *vcpu, const struct slot_command *command,
@@ -81,12 +85,11 @@ static int reply(struct vcpu *vcpu, const struct slot_command *command,
 	status = check_view(command, mem);
 	if (status == 0)
 		status = set(vcpu, command->set, mem);
-	if (status)
-		return status;
-	take_action(vcpu, command);
-	if (command->flags)
-		move(vcpu, command);
-	return 0;
+	if (status == 0)
+		status = move(vcpu, command, mem);
+	if (status == 0)
+		take_action(vcpu, command);
+	return status;
 }
 
 static int set_msr(struct vcpu *vcpu, const struct slot_command *command,

@@ -131,6 +131,7 @@ static void rearm(struct filters *filters)
 static int do_subscribe(int fd, const struct scry_agent_subscribe *request, size_t len)
 {
 	static int number;
+	const char *why = NULL;
 	struct filters *new;
 	char text[160];
 	int status;
@@ -140,6 +141,10 @@ static int do_subscribe(int fd, const struct scry_agent_subscribe *request, size
 	status = filter_check(&request->sub, vcpu_count, text, sizeof(text));
 	if (status)
 		return message_fail(fd, SCRY_AGENT_SUBSCRIBE, status, text);
+	if (accel->subscription_lacks)
+		why = accel->subscription_lacks(&request->sub);
+	if (why)
+		return message_fail(fd, SCRY_AGENT_SUBSCRIBE, SCRY_E_REFUSED, why);
 	new = copy_filters();
 	if (!new || new->count == SCRY_AGENT_SUBS) {
 		free(new);

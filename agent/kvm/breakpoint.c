@@ -71,9 +71,11 @@ static bool locate(const struct scry_breakpoint *b, uint64_t *gpa)
 const char *kvm_breakpoint_plant(int n, const struct scry_breakpoint *b)
 {
 	unsigned reg = b->flags & SCRY_BREAKPOINT_PHYSICAL ? KVM_REGISTERS : find_register(b->address);
-	const char *why;
+	const char *why = kvm_debug_lacks();
 	uint64_t gpa;
 
+	if (why)
+		return why;
 	if (reg < KVM_REGISTERS) {
 		registers[reg].address = b->address;
 		registers[reg].users++;

@@ -1,13 +1,52 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+
 #include "agent/event/arm.h"
 #include "agent/event/exception.h"
 #include "kvm.h"
+#include "ram.h"
 
 #define VECTOR_DB 1
 #define VECTOR_BP 3
 
 #define DR6_BREAKPOINTS 15u
 #define DR6_STEP        0x4000u
+
+#define QEMUS_OWN (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)
+
+void kvm_debug_set(struct kvcpu *k, const struct kvm_guest_debug *debug)
+{
+	struct kvm_guest_debug both = *debug;
+
+	both.control |= k->qemus & (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP);
+	kvm_ioctl(k->fd, KVM_SET_GUEST_DEBUG, &both);
+}
+
+const char *kvm_debug_lacks(void)
+{
+	for (unsigned i = 0; i < kvm.vcpus; i++)
+		if (kvm.vcpu[i].qemus & QEMUS_OWN)
+			return "QEMU's own gdbstub steps the VM, or has hardware breakpoints in it: "
+			       "detach gdb first";
+	return NULL;
+}
+
+/* The debug registers and the step have one owner; INT3 that gdb has planted both let through. */
+int kvm_qemus_debug(struct kvcpu *k, const struct kvm_guest_debug *debug)
+{
+	bool ours = k->debug.control || k->stepping || ram_is_trapped();
+
+	if (ours && debug->control & QEMUS_OWN) {
+		errno = EBUSY;
+		return -1;
+	}
+	k->qemus = debug->control;
+	if (!ours)
+		return kvm_ioctl(k->fd, KVM_SET_GUEST_DEBUG, (void *)(uintptr_t)debug);
+	if (!k->stepping)	/* the next step sets it */
+		kvm_debug_set(k, &k->debug);
+	return 0;
+}
 
 static void arm_one(struct vcpu *vcpu, struct kvcpu *k, const struct filters *filters)
 {
@@ -25,7 +64,7 @@ static void arm_one(struct vcpu *vcpu, struct kvcpu *k, const struct filters *fi
 		return;
 	k->stepping = false;
 	k->debug = debug;
-	kvm_ioctl(k->fd, KVM_SET_GUEST_DEBUG, &k->debug);
+	kvm_debug_set(k, &k->debug);
 }
 
 void kvm_debug_arm(const struct filters *filters)
@@ -50,6 +89,8 @@ static enum kvm_outcome int3(struct vcpu *vcpu, struct kvcpu *k)
 		k->next_rip = event.rip + insn.len;
 		goes_on = kvm_ask(vcpu, k, &event);
 	}
+	if (goes_on && k->qemus & KVM_GUESTDBG_USE_SW_BP)
+		return KVM_TO_QEMU;	/* gdb's, or QEMU gives it to the guest */
 	if (goes_on)
 		kvm_queue_exception(k, &breakpoint, false);
 	return KVM_AGAIN;
@@ -86,6 +127,8 @@ enum kvm_outcome kvm_debug_exit(struct vcpu *vcpu, struct kvcpu *k)
 {
 	uint64_t dr6 = k->run->debug.arch.dr6;
 
+	if (k->qemus & QEMUS_OWN)
+		return KVM_TO_QEMU;
 	if (k->run->debug.arch.exception == VECTOR_BP)
 		return int3(vcpu, k);
 	if (k->steps_over && dr6 & (DR6_BREAKPOINTS | DR6_STEP)) {

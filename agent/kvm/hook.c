@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/userfaultfd.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -9,6 +10,7 @@
 #include "agent/refuse.h"
 #include "kvm.h"
 #include "ram.h"
+#include "slot.h"
 
 #define RUN_SIZE 8192	/* struct kvm_run, and a page with the data of ports */
 
@@ -58,6 +60,28 @@ static void vcpu_created(int fd)
 	__atomic_store_n(&kvm.vcpus, kvm.vcpus + 1, __ATOMIC_RELEASE);
 }
 
+static struct kvcpu *known(int fd)
+{
+	for (unsigned i = 0; i < kvm.vcpus; i++)
+		if (kvm.vcpu[i].fd == fd)
+			return &kvm.vcpu[i];
+	return NULL;
+}
+
+/* QEMU makes a vCPU that has been unplugged into another: what was known of it has ended. */
+static void vcpu_set_up(int fd)
+{
+	struct kvcpu *k = known(fd);
+
+	if (!k || !current() || k->cpu == current())
+		return;
+	for (unsigned i = 0; i < kvm.vcpus; i++)
+		if (kvm.vcpu[i].cpu == current())
+			kvm.vcpu[i].cpu = NULL;
+	*k = (struct kvcpu){ .cpu = current(), .fd = fd, .run = k->run };
+	kvm_ioctl(fd, KVM_SET_GUEST_DEBUG, &k->debug);
+}
+
 static void heard(int fd, unsigned long request, void *argument, int answer)
 {
 	const struct kvm_enable_cap *cap = argument;
@@ -66,6 +90,9 @@ static void heard(int fd, unsigned long request, void *argument, int answer)
 	case KVM_CREATE_VCPU:
 		kvm.fd = fd;
 		vcpu_created(answer);
+		break;
+	case KVM_SET_CPUID2:
+		vcpu_set_up(fd);
 		break;
 	case KVM_ENABLE_CAP:
 		if (cap->cap == KVM_CAP_X86_USER_SPACE_MSR)
@@ -104,7 +131,10 @@ static int set_slot(int fd, unsigned long request, const void *slot)
 	struct region2 ours = { 0 };
 
 	memcpy(&ours, slot, request == SET_REGION2 ? sizeof(ours) : sizeof(ours.region));
-	return ram_slot(&ours.region) ? original(fd, request, &ours) : 0;
+	if (!slot_told(&ours.region))
+		return 0;
+	ram_slots_changed();
+	return original(fd, request, &ours);
 }
 
 static int hook(int fd, unsigned long request, void *argument)
@@ -117,6 +147,12 @@ static int hook(int fd, unsigned long request, void *argument)
 		return kvm_run(vcpu, k);
 	if (request == KVM_SET_USER_MEMORY_REGION || request == SET_REGION2)
 		return set_slot(fd, request, argument);
+	if (request == KVM_SET_GUEST_DEBUG && (k = known(fd)))
+		return kvm_qemus_debug(k, argument);
+	if (request == UFFDIO_REGISTER && ram_is_trapped()) {
+		errno = EBUSY;	/* it would not hear of what goes by the second mapping */
+		return -1;
+	}
 	answer = original(fd, request, argument);
 	if (answer >= 0)
 		heard(fd, request, argument, answer);

@@ -56,7 +56,7 @@ static bool is_out(const uint8_t *code, unsigned len, uint16_t port, uint16_t dx
 	       (len >= 1 && (code[0] | 1) == (OPCODE_OUT | 1) && dx == port);
 }
 
-/* Length of the instruction that ends at the end of these bytes, and has made the exit; 0 = none. */
+/* Length of the instruction that ends where these bytes do, and has made the exit; 0 = none. */
 static unsigned behind(const uint8_t *code, unsigned len, uint16_t port, uint16_t dx)
 {
 	unsigned n = 0;

@@ -106,6 +106,20 @@ static void inject_next(struct vcpu *vcpu, const struct scry_exception *exceptio
 	vcpu->injects = true;
 }
 
+static const char *subscription_lacks(const struct scry_subscription *sub)
+{
+	switch (sub->kind) {
+	case SCRY_EVENT_MSR_READ:
+	case SCRY_EVENT_MSR_WRITE:
+		return kvm_msr_lacks(sub);
+	case SCRY_EVENT_STEP:
+	case SCRY_EVENT_INT3:
+		return kvm_debug_lacks();
+	default:
+		return NULL;
+	}
+}
+
 static void filters_changed(struct qemu_cpu *cpu, const struct filters *filters)
 {
 	static const struct filters none;
@@ -134,12 +148,18 @@ static uint64_t physical(const struct vcpu *vcpu, uint64_t address)
 	return kvm_physical(kvm_of(vcpu), address, &gpa) ? gpa : ~UINT64_C(0);
 }
 
-static void enter(struct vcpu *vcpu, unsigned view)
+static const char *enter(struct vcpu *vcpu, unsigned view)
 {
+	unsigned back = vcpu->view;
+	const char *why;
+
 	vcpu_step_out(vcpu);
 	qemu.start_exclusive();
-	ram_enter(view);
+	why = ram_enter(view);
+	if (why)
+		ram_enter(back);
 	qemu.end_exclusive();
+	return why;
 }
 
 /* One instruction in it, which is stepped. */
@@ -173,9 +193,11 @@ const struct accel accel_kvm = {
 	.physical = physical,
 	.view_enter = enter,
 	.view_step = step_into,
+	.subscription_lacks = subscription_lacks,
 	.filters_changed = filters_changed,
 	.breakpoint_plant = kvm_breakpoint_plant,
 	.breakpoint_lift = kvm_breakpoint_lift,
 	.breakpoints_changed = breakpoints_changed,
 	.views_changed = ram_apply,
+	.view_lacks = ram_lacks_at,
 };

@@ -1,14 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "agent/event/arm.h"
 #include "kvm.h"
 
 /* A filter's bitmap has a bit for each MSR: 0 = it exits. */
-#define RANGE_MSRS   0x2000u
+#define RANGE_MSRS   0x3000u	/* the most that KVM takes for one */
 #define RANGE_BYTES  (RANGE_MSRS / 8)
 
 /* MSRs of processors, of AMD's, and of hypervisors. */
 static const uint32_t bases[] = { 0, 0x40000000, 0x4b564d00, 0xc0000000, 0xc0010000 };
 #define BASES (sizeof(bases) / sizeof(bases[0]))
+
+/* KVM lets the local APIC's through, whatever the filter says. */
+#define X2APIC_FIRST 0x800u
+#define X2APIC_LAST  0x8ffu
+
+static bool can_be_told(uint32_t index)
+{
+	if (index >= X2APIC_FIRST && index <= X2APIC_LAST)
+		return false;
+	for (unsigned i = 0; i < BASES; i++)
+		if (index - bases[i] < RANGE_MSRS)
+			return true;
+	return false;
+}
+
+const char *kvm_msr_lacks(const struct scry_subscription *sub)
+{
+	for (uint32_t i = 0; i < sub->msr.count; i++)
+		if (!can_be_told(sub->msr.index[i]))
+			return "stock KVM tells nothing of an MSR of the list: it can of those at 0, "
+			       "0x40000000, 0x4b564d00, 0xc0000000 and 0xc0010000, 0x3000 each, but "
+			       "for x2APIC's";
+	return NULL;
+}
 
 static bool in_range(const struct kvm_msr_filter_range *r, uint32_t index)
 {
@@ -78,8 +106,10 @@ void kvm_msr_arm(const struct filters *filters)
 		};
 		n++;
 	}
-	kvm_ioctl(kvm.fd, KVM_ENABLE_CAP, &cap);
-	kvm_ioctl(kvm.fd, KVM_X86_SET_MSR_FILTER, &filter);
+	if (kvm_ioctl(kvm.fd, KVM_ENABLE_CAP, &cap) < 0 ||
+	    kvm_ioctl(kvm.fd, KVM_X86_SET_MSR_FILTER, &filter) < 0)
+		fprintf(stderr, "scry-agent: KVM refuses the MSR filter (%s): MSR events do not come\n",
+			strerror(errno));
 }
 
 /* Do what KVM would have done. */

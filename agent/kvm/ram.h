@@ -11,14 +11,14 @@
  * vCPUs': all are in the one.
  */
 
-/* QEMU tells KVM of a slot: true = *argument is to be passed on, changed maybe. */
-bool ram_slot(struct kvm_userspace_memory_region *slot);
-
 /* While no vCPU executes: have RAM be as the vCPUs' view says.  NULL, or why it cannot be. */
 const char *ram_apply(void);
 
 /* The same, when all vCPUs have been put into this view. */
-void ram_enter(unsigned view);
+const char *ram_enter(unsigned view);
+
+/* With QEMU's big lock: it has told KVM of a slot. */
+void ram_slots_changed(void);
 
 /* Let all accesses to this frame through, or have it as the view says again. */
 void ram_open(uint64_t gfn);
@@ -40,6 +40,8 @@ bool ram_blocks(uint64_t gfn, bool write);
 
 /* Can the client's views be had at all; if not, why. */
 const char *ram_lacks(void);
+/* The same, while no vCPU executes, of at least one of these frames. */
+const char *ram_lacks_at(uint64_t gfn, uint64_t count);
 
 /* Is it trapped at all now? */
 bool ram_is_trapped(void);

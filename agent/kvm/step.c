@@ -128,7 +128,7 @@ void kvm_step_prepare(struct vcpu *vcpu, struct kvcpu *k)
 		if (k->handlers[i])
 			debug.arch.debugreg[7] |= 2u << 2 * i;
 	}
-	kvm_ioctl(k->fd, KVM_SET_GUEST_DEBUG, &debug);
+	kvm_debug_set(k, &debug);
 	k->stepping = true;
 	k->raises = false;
 }
@@ -223,7 +223,7 @@ void kvm_step_end(struct vcpu *vcpu, struct kvcpu *k)
 	if (vcpu->steps)
 		return;
 	k->stepping = false;
-	kvm_ioctl(k->fd, KVM_SET_GUEST_DEBUG, &k->debug);
+	kvm_debug_set(k, &k->debug);
 }
 
 enum kvm_outcome kvm_stepped(struct vcpu *vcpu, struct kvcpu *k)

@@ -83,8 +83,7 @@ int kvmi_view_enter(struct kvmi_state *state, unsigned view)
 		return -KVMI_EOPNOTSUPP;
 	state->vcpu->over.on = false;
 	state->vcpu->moves = true;
-	accel->view_enter(state->vcpu, views[view]);
-	return 0;
+	return accel->view_enter(state->vcpu, views[view]) ? -KVMI_ENOMEM : 0;
 }
 
 static void change_gfn(struct kvmi_state *state)

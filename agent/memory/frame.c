@@ -9,7 +9,6 @@
 #include "frame.h"
 
 #define PAGE  4096u
-#define BASE  (UINT64_C(1) << 52)	/* Intel SDM volume 3, 4.1.4: 52 address bits at most */
 #define BYTES ((uint64_t)SCRY_FRAMES * PAGE)
 
 /* QEMU's MemoryRegion is of a few hundred bytes, begins zeroed, and stays where it is. */
@@ -52,7 +51,7 @@ static void show(bool shown)
 		return;
 	bql_lock();
 	if (shown)
-		qemu.memory_region_add_subregion(qemu.get_system_memory(), BASE, region);
+		qemu.memory_region_add_subregion(qemu.get_system_memory(), FRAMES_BASE, region);
 	else
 		qemu.memory_region_del_subregion(qemu.get_system_memory(), region);
 	frames.shown = shown;
@@ -77,12 +76,12 @@ uint64_t frame_create(void)
 	show(true);
 	zero(n, 1);		/* whoever had it may have written since */
 	frames.used[n] = true;
-	return BASE / PAGE + n;
+	return FRAMES_BASE / PAGE + n;
 }
 
 bool frame_destroy(uint64_t gfn)
 {
-	uint64_t n = gfn - BASE / PAGE;
+	uint64_t n = gfn - FRAMES_BASE / PAGE;
 
 	if (n >= SCRY_FRAMES || !frames.used[n])
 		return false;
@@ -94,7 +93,7 @@ bool frame_destroy(uint64_t gfn)
 bool frame_at(uint64_t gpa, int *fd)
 {
 	*fd = frames.fd;
-	return frames.memory && gpa - BASE < BYTES;
+	return frames.memory && gpa - FRAMES_BASE < BYTES;
 }
 
 void frame_reset(void)

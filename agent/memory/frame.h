@@ -11,6 +11,8 @@
  * written and remapped to like any other.
  */
 
+#define FRAMES_BASE (UINT64_C(1) << 52)	/* Intel SDM volume 3, 4.1.4: 52 address bits at most */
+
 /* The next free frame, zeroed; 0 if there is none, or no memory.  Service thread. */
 uint64_t frame_create(void);
 

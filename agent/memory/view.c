@@ -5,7 +5,8 @@
 #include "slat.h"
 #include "view.h"
 
-#define GFNS (SLAT_GFNS + 1)
+#define GFNS      (SLAT_GFNS + 1)
+#define NO_MEMORY "QEMU has no memory left for another view"
 
 /* Change only while no vCPU is in a block. */
 static struct view {
@@ -24,6 +25,14 @@ struct change {
 bool view_exists(unsigned view)
 {
 	return view < SCRY_VIEWS && views[view].used;
+}
+
+bool view_any(void)
+{
+	for (unsigned n = 0; n < SCRY_VIEWS; n++)
+		if (views[n].slat.root)
+			return true;
+	return false;
 }
 
 void view_point(struct vcpu *vcpu, unsigned view)
@@ -53,7 +62,7 @@ static void create(struct change *c, unsigned like)
 	if (n == SCRY_VIEWS) {
 		fail(c, SCRY_E_NOMEM, "too many views at a time: destroy some first");
 	} else if (slat_copy(&views[n].slat, &views[like].slat) < 0) {
-		fail(c, SCRY_E_NOMEM, "QEMU has no memory left for another view");
+		fail(c, SCRY_E_NOMEM, NO_MEMORY);
 	} else {
 		views[n].used = true;
 		c->status = (int)n;
@@ -82,10 +91,26 @@ static void switch_to(uint64_t vcpu, unsigned view)
 	}
 }
 
+/* Why the frames of the request cannot be as it says; NULL = they can. */
+static const char *lacks(const struct scry_agent_view *r)
+{
+	bool traps = r->op == SCRY_AGENT_VIEW_PROTECT && r->argument;
+	bool remaps = r->op == SCRY_AGENT_VIEW_REMAP && r->argument != r->gfn;
+
+	return accel->view_lacks && (traps || remaps) ?
+	       accel->view_lacks(r->gfn, traps ? r->count : 1) : NULL;
+}
+
 static void apply(struct change *c, const struct scry_agent_view *r)
 {
 	struct slat *slat = &views[r->view].slat;
+	const char *why = lacks(r);
 	int done = 0;
+
+	if (why) {
+		fail(c, SCRY_E_REFUSED, why);
+		return;
+	}
 
 	switch (r->op) {
 	case SCRY_AGENT_VIEW_CREATE:
@@ -117,18 +142,52 @@ static const char *point_all(void)
 	return accel->views_changed();
 }
 
+/* What the vCPUs are in, where that is one for all. */
+struct kept {
+	unsigned view;
+	struct slat slat;
+};
+
+static bool keep(struct kept *k)
+{
+	k->view = vcpus[0].view;
+	k->slat = (struct slat){ 0 };
+	return !accel->one_view || slat_copy(&k->slat, &views[k->view].slat) == 0;
+}
+
+/* It could not be so: have it as it was. */
+static void put_back(struct change *c, struct kept *k)
+{
+	if (c->status > 0)
+		destroy((unsigned)c->status);
+	slat_clear(&views[k->view].slat);
+	views[k->view] = (struct view){ .used = true, .slat = k->slat };
+	k->slat = (struct slat){ 0 };
+	for (unsigned i = 0; i < vcpu_count; i++)
+		vcpus[i].view = k->view;
+	point_all();
+}
+
 /* Runs while no vCPU is in a block. */
 static void change(struct qemu_cpu *cpu, void *opaque)
 {
 	struct change *c = opaque;
+	struct kept kept;
 	const char *why;
 
 	(void)cpu;
+	if (!keep(&kept)) {
+		fail(c, SCRY_E_NOMEM, NO_MEMORY);
+		return;
+	}
 	for (unsigned i = 0; i < c->count; i++)
 		apply(c, &c->request[i]);
 	why = point_all();
+	if (why && accel->one_view)
+		put_back(c, &kept);
 	if (why)
 		fail(c, SCRY_E_NOMEM, why);
+	slat_clear(&kept.slat);
 }
 
 static void reset(struct qemu_cpu *cpu, void *unused)

@@ -12,6 +12,9 @@ struct vcpu;
 /* Is there such a view? */
 bool view_exists(unsigned view);
 
+/* Does any trap or remap anything, or has it? */
+bool view_any(void);
+
 /* No more than that: it is in this view. */
 void view_point(struct vcpu *vcpu, unsigned view);
 

@@ -15,6 +15,7 @@ struct qemu_env;		/* CPUX86State */
 struct qemu_address_space;
 struct qemu_flatview;
 struct qemu_region;		/* MemoryRegion */
+struct qemu_block;		/* RAMBlock */
 struct qemu_accel;
 struct qemu_tb;			/* a block being translated */
 struct qemu_insn;
@@ -83,6 +84,10 @@ struct qemu_version {
 	X(uint64_t, memory_region_get_ram_addr, (struct qemu_region *)) \
 	X(void *, memory_region_get_ram_ptr, (struct qemu_region *)) \
 	X(int, memory_region_get_fd, (struct qemu_region *)) \
+	X(struct qemu_block *, qemu_ram_block_from_host, (void *, bool round, uint64_t *offset)) \
+	X(void *, qemu_ram_get_host_addr, (struct qemu_block *)) \
+	X(uint64_t, qemu_ram_get_used_length, (struct qemu_block *)) \
+	X(size_t, qemu_ram_pagesize, (struct qemu_block *)) \
 	X(void *, memory_region_owner, (const struct qemu_region *)) \
 	X(void *, object_dynamic_cast, (void *, const char *type)) \
 	X(bool, memory_region_is_ram_device, (struct qemu_region *)) \
@@ -94,6 +99,9 @@ struct qemu_version {
 	X(void, memory_region_del_subregion, (struct qemu_region *, struct qemu_region *)) \
 	X(void, memory_listener_register, (struct qemu_listener *, struct qemu_address_space *)) \
 	X(bool, runstate_is_running, (void)) \
+	X(bool, runstate_check, (int state)) \
+	X(bool, migration_in_incoming_postcopy, (void)) \
+	X(bool, migration_in_bg_snapshot, (void)) \
 	X(void, qemu_system_reset_request, (int cause)) \
 	X(void, qemu_system_shutdown_request, (int cause)) \
 	X(void, cpu_disable_ticks, (void)) \

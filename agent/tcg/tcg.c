@@ -149,6 +149,12 @@ static uint64_t physical(const struct vcpu *vcpu, uint64_t address)
 	return page == ~UINT64_C(0) ? page : page | in_page;
 }
 
+static const char *enter(struct vcpu *vcpu, unsigned view)
+{
+	view_enter(vcpu, view);
+	return NULL;
+}
+
 static void breakpoints_changed(struct qemu_cpu *cpu, bool known)
 {
 	/* Code translated so far does not ask at a new address; where it asks in vain it may. */
@@ -182,7 +188,7 @@ const struct accel accel_tcg = {
 	.waits_for_start = waits_for_start,
 	.inject = inject_later,
 	.physical = physical,
-	.view_enter = view_enter,
+	.view_enter = enter,
 	.view_step = pass_step,
 	.filters_changed = arm_sites,
 	.breakpoints_changed = breakpoints_changed,

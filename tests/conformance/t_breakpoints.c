@@ -278,7 +278,10 @@ static int limits(struct ctx *c)
 	struct hits h = { 0 };
 
 	for (unsigned i = 0; i < SCRY_BREAKPOINTS; i++) {
-		b.address = c->probe.patch + (uint64_t)i * 15 * PAGE + i % 16;
+		/* The first where it is met, the others in pages beyond, which all are RAM. */
+		b.address = c->probe.patch;
+		if (i)
+			b.address += (i % 255 + 1) * UINT64_C(15) * PAGE + i / 255;
 		DO(plant(c, b));
 	}
 	REFUSED(c, scry_breakpoint_add(c->vm, &b), SCRY_E_NOMEM);

@@ -332,6 +332,24 @@ static int views_many(struct ctx *c)
 	return 0;
 }
 
+#define ROM_GFN 0xfffff	/* of a PC, which not every driver can show in RAM's place */
+
+/* A change that cannot be made leaves the view as it was, and open to others. */
+static int undone(struct ctx *c)
+{
+	uint64_t gfn = c->probe.scratch >> 12, value;
+
+	OK(c, scry_write_phys(c->vm, c->probe.scratch, &(uint64_t){ 7 }, 8));
+	if (scry_view_remap(c->vm, 0, gfn, ROM_GFN) >= 0)
+		OK(c, scry_view_remap(c->vm, 0, gfn, gfn));
+	OK(c, scry_view_protect(c->vm, 0, gfn, 1, SCRY_WRITE));
+	DO(read_word(c, c->probe.scratch, &value));
+	CHECK(c, value == 7, "the guest reads %llu there", (ull)value);
+	OK(c, scry_view_protect(c->vm, 0, gfn, 1, 0));
+	DO(new_view(c, 0));
+	return 0;
+}
+
 #define NEEDS { SCRY_CAP_VIEWS, SCRY_CAP_EVENT_MEMORY }
 
 const struct test tests_views[] = {
@@ -344,6 +362,7 @@ const struct test tests_views[] = {
 	{ "view-hidden", hidden, NEEDS },
 	{ "view-own-frame", own_frame, NEEDS },
 	{ "view-copy", copied, NEEDS },
+	{ "view-undone", undone, NEEDS },
 	{ "view-many", views_many, { WHOLE(VIEWS) } },
 	{ 0 }
 };

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_KVM_SLOT_H
+#define AGENT_KVM_SLOT_H
+
+#include "kvm.h"
+
+/*
+ * KVM's memory slots, as QEMU tells of them, and where KVM has each: in an alias
+ * (alias.h), or where QEMU has it.  With QEMU's big lock held.
+ */
+
+/* QEMU tells KVM of one: true = *told is to be passed on, changed maybe. */
+bool slot_told(struct kvm_userspace_memory_region *told);
+
+/* Why not, while QEMU has KVM note the pages that are written: a move would lose that. */
+#define STAYS "the VM is being migrated or saved: try again when that is done"
+
+/* While no vCPU executes: have each be where alias_place() says now.  NULL, or why it is not. */
+const char *slots_move(void);
+
+#endif
