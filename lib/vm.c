@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,20 +45,13 @@ static void vm_free(struct scry_vm *vm)
 	free(vm);
 }
 
-int scry_open(struct scry_vm **vm, const char *uri, const struct scry_open_opts *opts)
+static int open_uri(struct scry_vm **vm, const char *uri, const struct scry_open_opts *opts)
 {
 	const struct scry_driver *driver;
 	const char *address;
 	struct scry_vm *new;
-	int ret;
+	int ret = scry_uri_parse(uri, &driver, &address);
 
-	if (!vm)
-		return scry_fail(SCRY_E_INVAL, "scry_open() needs a place for the handle");
-	*vm = NULL;
-	if (opts && opts->sz < sizeof(*opts))
-		return scry_fail(SCRY_E_INVAL, "scry_open_opts.sz must be sizeof(struct "
-				 "scry_open_opts)");
-	ret = scry_uri_parse(uri, &driver, &address);
 	if (ret < 0)
 		return ret;
 	new = vm_new(driver, opts);
@@ -76,6 +70,42 @@ int scry_open(struct scry_vm **vm, const char *uri, const struct scry_open_opts 
 	}
 	*vm = new;
 	return 0;
+}
+
+struct named {
+	const char *name;
+	char uri[128];
+};
+
+static int is_named(const struct scry_vm_entry *entry, void *opaque)
+{
+	struct named *named = opaque;
+
+	if (strcmp(entry->name, named->name))
+		return 0;
+	return snprintf(named->uri, sizeof(named->uri), "%s", entry->uri) < (int)sizeof(named->uri);
+}
+
+int scry_open(struct scry_vm **vm, const char *uri, const struct scry_open_opts *opts)
+{
+	struct named named = { .name = uri };
+	char why[512];
+	int ret;
+
+	if (!vm)
+		return scry_fail(SCRY_E_INVAL, "scry_open() needs a place for the handle");
+	*vm = NULL;
+	if (opts && opts->sz < sizeof(*opts))
+		return scry_fail(SCRY_E_INVAL, "scry_open_opts.sz must be sizeof(struct "
+				 "scry_open_opts)");
+	ret = open_uri(vm, uri, opts);
+	if (ret != SCRY_E_NOTFOUND || strpbrk(uri, ":/"))
+		return ret;
+	/* A name alone may be another hypervisor's VM. */
+	snprintf(why, sizeof(why), "%s", scry_errmsg());
+	if (scry_list(is_named, &named) > 0)
+		return open_uri(vm, named.uri, opts);
+	return scry_fail(ret, "%s", why);
 }
 
 void scry_close(struct scry_vm *vm)

@@ -44,27 +44,22 @@ static int add_json(const struct scry_vm_entry *entry, void *opaque)
 static int list_json(void)
 {
 	struct json_object *array = checked(json_object_new_array());
+	int ret = scry_list(add_json, array);
 
-	if (scry_list(add_json, array) < 0) {
-		json_object_put(array);
-		return fail_lib();
-	}
+	/* What was found before something failed can be used. */
 	json_print(array);
-	return 0;
+	return ret < 0 ? fail_lib() : 0;
 }
 
 static int list_table(void)
 {
 	struct libscols_table *table = table_new(columns, 6, true);
+	int ret = scry_list(add_row, table);
 
-	if (scry_list(add_row, table) < 0) {
-		scols_unref_table(table);
-		return fail_lib();
-	}
-	if (!scols_table_get_nlines(table))
+	if (ret >= 0 && !scols_table_get_nlines(table))
 		note("no VM with a scry agent runs for this user: start one with 'scry run'");
 	table_print(table);
-	return 0;
+	return ret < 0 ? fail_lib() : 0;
 }
 
 static int list(struct args *args)
@@ -81,8 +76,9 @@ const struct command cmd_list = {
 	.name = "list",
 	.summary = "the VMs that can be looked into",
 	.usage = "[--json]",
-	.about = "Lists the running VMs of this user that have a scry agent. CLIENT is the PID\n"
-		 "of the program that is attached now: a VM takes one at a time.",
+	.about = "Lists the running VMs of this user that have a scry agent and, for root in Xen's\n"
+		 "dom0, its domains. CLIENT is the PID of the program that is attached now: a VM\n"
+		 "takes one at a time.",
 	.opts = (const struct opt[]){ OPT_JSON, { 0 } },
 	.example = "scry list",
 	.run = list,

@@ -135,14 +135,22 @@ static const char *parse(struct args *args, struct request *r)
 	return uri;
 }
 
+/* Its vCPU, or where that cannot be alone, the VM: stopped or let go on. */
+static int hold(struct scry_vm *vm, unsigned vcpu, bool on)
+{
+	if (scry_cap(vm, SCRY_CAP_VCPU_PAUSE, NULL) == 1)
+		return on ? scry_vcpu_pause(vm, vcpu) : scry_vcpu_resume(vm, vcpu);
+	return on ? scry_pause(vm) : scry_resume(vm);
+}
+
 static int set_regs(struct scry_vm *vm, const struct request *r)
 {
 	struct scry_regs regs;
 	uint64_t mask = 0;
 	int ret;
 
-	/* Paused, so that the parts of a segment that are not set stay as they are. */
-	if (scry_vcpu_pause(vm, r->vcpu) < 0)
+	/* Held, so that the parts of a segment that are not set stay as they are. */
+	if (hold(vm, r->vcpu, true) < 0)
 		return fail_lib();
 	ret = scry_regs_get(vm, r->vcpu, &regs);
 	for (size_t i = 0; i < r->set_count; i++) {
@@ -153,7 +161,7 @@ static int set_regs(struct scry_vm *vm, const struct request *r)
 		ret = scry_regs_set(vm, r->vcpu, &regs, mask);
 	if (ret < 0)
 		fail_lib();
-	if (scry_vcpu_resume(vm, r->vcpu) < 0 && ret >= 0)
+	if (hold(vm, r->vcpu, false) < 0 && ret >= 0)
 		return fail_lib();
 	return ret < 0 ? EXIT_FAILURE : 0;
 }

@@ -66,10 +66,11 @@ static int match(const struct scry_vm_entry *entry, void *opaque)
 	const struct search *search = opaque;
 	struct vm_found *found = search->found;
 	const char *word = search->word;
+	size_t scheme = (size_t)(strchrnul(entry->uri, ':') - entry->uri) + 1;
 	char pid[16];
 
-	if (!strncmp(word, "qemu:", 5))
-		word += 5;
+	if (!strncmp(word, entry->uri, scheme))
+		word += scheme;
 	snprintf(pid, sizeof(pid), "%d", entry->pid);
 	if (strcmp(word, entry->name) && strcmp(word, pid) && strcmp(search->word, entry->uri))
 		return 0;

@@ -141,8 +141,13 @@ static int add_vcpu(struct scry_vm *vm, unsigned vcpu, struct dump_bytes *notes,
 		    struct dump_bytes *more)
 {
 	struct scry_regs r;
+	int ret = scry_regs_get(vm, vcpu, &r);
 
-	if (scry_regs_get(vm, vcpu, &r) < 0)
+	if (ret == SCRY_E_STATE) {
+		note("%s: nothing of it is in the dump", scry_errmsg());
+		return 0;
+	}
+	if (ret < 0)
 		return fail_lib();
 	add_prstatus(notes, vcpu, &r);
 	add_xsave(notes, vm, vcpu, r.xcr0);

@@ -58,7 +58,7 @@ static int check_sub(const struct scry_subscription *sub)
 	if (sub->kind == SCRY_EVENT_INTERRUPT &&
 	    (!(v[0] | v[1] | v[2] | v[3]) || v[0] & ~UINT64_C(0xa) || v[1] || v[2] || v[3]))
 		return scry_fail(SCRY_E_UNSUPPORTED, "Xen tells of #DB and #BP only: subscribe to the "
-				 "vectors 1 and 3");
+				 "vectors 1 and 3 (int:1 int:3)");
 	return 0;
 }
 

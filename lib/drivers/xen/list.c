@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "xen.h"
 
@@ -7,7 +8,8 @@ static int list_one(struct xen_host *host, const struct xen_domain *domain,
 		    const char *hypervisor, scry_list_fn fn, void *opaque)
 {
 	struct scry_vm_entry entry = { .hypervisor = hypervisor, .vcpus = domain->vcpus,
-				       .ram_bytes = domain->pages * XEN_PAGE_SIZE };
+				       .ram_bytes = domain->pages * XEN_PAGE_SIZE,
+				       .client_pid = xen_watchdog_owner(domain->id) };
 	char name[64], uri[80];
 
 	xen_domain_name(host, domain->id, name, sizeof(name));
@@ -25,8 +27,12 @@ int xen_list(scry_list_fn fn, void *opaque)
 	char hypervisor[96];
 	int ret = 0;
 
-	if (!xen_is_here() || xen_host_open(&host) < 0)
+	/* Who may not call Xen has none. */
+	if (!xen_is_here() || geteuid())
 		return 0;
+	ret = xen_host_open(&host);
+	if (ret < 0)
+		return ret;
 	xen_host_version(&host, hypervisor, sizeof(hypervisor));
 	for (uint32_t id = 1; !ret && xen_domain_next(&host, id, &domain) > 0; id = domain.id + 1)
 		if (domain.flags & XEN_DOMINF_hvm_guest && !(domain.flags & XEN_DOMINF_dying))
