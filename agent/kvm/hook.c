@@ -18,11 +18,6 @@ struct kvm_vm kvm = { .fd = -1 };
 
 static int (*original)(int fd, unsigned long request, ...);
 
-int kvm_ioctl(int fd, unsigned long request, void *argument)
-{
-	return original(fd, request, argument);
-}
-
 /* dlsym() gives the address of the calling thread's. */
 static struct qemu_cpu *current(void)
 {
@@ -31,6 +26,44 @@ static struct qemu_cpu *current(void)
 	if (!mine)
 		mine = dlsym(RTLD_DEFAULT, "current_cpu");
 	return mine ? *mine : NULL;
+}
+
+/*
+ * QEMU 8.0 and later count who is in an ioctl(), and wait, with the big lock held, for
+ * nobody to be before they change slots.  NULL in older ones.
+ */
+static void (*ioctl_begin)(struct qemu_cpu *cpu), (*ioctl_end)(struct qemu_cpu *cpu);
+
+static void count(void (*step)(struct qemu_cpu *cpu))
+{
+	int err = errno;
+
+	if (step)
+		step(current());
+	errno = err;
+}
+
+int kvm_ioctl(int fd, unsigned long request, void *argument)
+{
+	int answer;
+
+	if (request != KVM_RUN)
+		return original(fd, request, argument);
+	count(ioctl_begin);
+	answer = original(fd, request, argument);
+	count(ioctl_end);
+	return answer;
+}
+
+/* A vCPU that waits for the client in here does not keep QEMU waiting. */
+static int run(struct vcpu *vcpu, struct kvcpu *k)
+{
+	int answer;
+
+	count(ioctl_end);
+	answer = kvm_run(vcpu, k);
+	count(ioctl_begin);
+	return answer;
 }
 
 /* Whose every ioctl() fails. */
@@ -144,7 +177,7 @@ static int hook(int fd, unsigned long request, void *argument)
 	int answer;
 
 	if (request == KVM_RUN && (vcpu = own_vcpu(&k)) && k->fd == fd)
-		return kvm_run(vcpu, k);
+		return run(vcpu, k);
 	if (request == KVM_SET_USER_MEMORY_REGION || request == SET_REGION2)
 		return set_slot(fd, request, argument);
 	if (request == KVM_SET_GUEST_DEBUG && (k = known(fd)))
@@ -161,6 +194,11 @@ static int hook(int fd, unsigned long request, void *argument)
 
 int kvm_hook_init(void)
 {
+	void *begin = dlsym(RTLD_DEFAULT, "accel_cpu_ioctl_begin");
+	void *end = dlsym(RTLD_DEFAULT, "accel_cpu_ioctl_end");
+
+	memcpy(&ioctl_begin, &begin, sizeof(begin));
+	memcpy(&ioctl_end, &end, sizeof(end));
 	original = (int (*)(int, unsigned long, ...))dlsym(RTLD_DEFAULT, "ioctl");
 	if (!original)
 		return refuse("there is no ioctl()");
