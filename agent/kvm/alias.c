@@ -97,6 +97,7 @@ static void free_alias(struct alias *a, uint64_t size)
 	munmap(a->memory, size);
 	close(a->fd);
 	free(a->is);
+	free(a->busy);
 	free(a->held);
 	*a = (struct alias){ 0 };
 }
@@ -114,8 +115,9 @@ static struct alias *add(const struct shared *s)
 	a->memory = p == MAP_FAILED ? NULL : p;
 	a->fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
 	a->is = calloc(a->size / ALIAS_PAGE, sizeof(*a->is));
+	a->busy = calloc(a->size / ALIAS_PAGE / ALIAS_CHUNK + 1, sizeof(*a->busy));
 	a->held = calloc(a->size / ALIAS_PAGE, sizeof(*a->held));
-	if (!a->memory || a->fd < 0 || !a->is || !a->held) {
+	if (!a->memory || a->fd < 0 || !a->is || !a->busy || !a->held) {
 		free_alias(a, a->memory ? a->size : 0);
 		return NULL;
 	}

@@ -13,7 +13,8 @@
  * They change only while no vCPU executes, with QEMU's big lock held.
  */
 
-#define ALIAS_PAGE UINT64_C(4096)
+#define ALIAS_PAGE  UINT64_C(4096)
+#define ALIAS_CHUNK 1024u	/* pages */
 
 struct alias {
 	uint64_t host, size;	/* QEMU's own mapping of the block; size 0: there is none */
@@ -22,6 +23,7 @@ struct alias {
 	uint64_t file_offset;	/* where in that it begins */
 	char *memory;
 	uint64_t *is;		/* entry of the slat, of each page, as it is in force */
+	uint32_t *busy;		/* of each chunk so many pages whose entry is not 0 */
 	uint16_t *held;		/* by so many that trap each page's fetches, whatever the view says */
 };
 

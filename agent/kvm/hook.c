@@ -79,11 +79,20 @@ struct kvcpu *kvm_of(const struct vcpu *vcpu)
 	return &nobody;
 }
 
+/* One that has been unplugged may have had its memory where a new one's is. */
+static void forget(const struct qemu_cpu *cpu)
+{
+	for (unsigned i = 0; i < kvm.vcpus; i++)
+		if (kvm.vcpu[i].cpu == cpu)
+			kvm.vcpu[i].cpu = NULL;
+}
+
 /* In its new thread, with QEMU's big lock held. */
 static void vcpu_created(int fd)
 {
 	void *run;
 
+	forget(current());
 	if (kvm.vcpus == SCRY_AGENT_VCPUS)
 		return;
 	run = mmap(NULL, RUN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -108,9 +117,7 @@ static void vcpu_set_up(int fd)
 
 	if (!k || !current() || k->cpu == current())
 		return;
-	for (unsigned i = 0; i < kvm.vcpus; i++)
-		if (kvm.vcpu[i].cpu == current())
-			kvm.vcpu[i].cpu = NULL;
+	forget(current());
 	*k = (struct kvcpu){ .cpu = current(), .fd = fd, .run = k->run };
 	kvm_ioctl(fd, KVM_SET_GUEST_DEBUG, &k->debug);
 }

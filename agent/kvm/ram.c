@@ -22,6 +22,8 @@ static struct held {
 } held[SCRY_BREAKPOINTS];
 static unsigned held_count;
 
+static bool anew;		/* pages are held that are open: each is to be looked at */
+
 static _Atomic bool refreshes;	/* refresh() comes */
 
 static int protection(uint64_t entry)
@@ -62,8 +64,10 @@ static bool set_pages(struct alias *a, uint64_t first, uint64_t last, uint64_t e
 			    MAP_FAILED :
 		    mprotect(at, size, protection(entry)) < 0)
 		return false;
-	for (uint64_t i = first; i < last; i++)
+	for (uint64_t i = first; i < last; i++) {
+		a->busy[i / ALIAS_CHUNK] += (uint32_t)(!!entry - !!a->is[i]);
 		a->is[i] = entry;
+	}
 	return true;
 }
 
@@ -88,9 +92,23 @@ static uint64_t run_end(const struct part *p, const struct slat *slat, uint64_t 
 	return i;
 }
 
+/* The first page of the part, from here on, that may not be open, or not be wanted so. */
+static uint64_t first_busy(const struct part *p, const struct slat *slat, uint64_t i)
+{
+	while (i < p->pages && !anew) {
+		uint64_t page = p->first + i, step = ALIAS_CHUNK - page % ALIAS_CHUNK, run = step;
+
+		if (p->alias->busy[page / ALIAS_CHUNK] ||
+		    (slat && slat_find_run(slat, p->gfn + i, &run)))
+			break;
+		i += run < step ? run : step;
+	}
+	return i;
+}
+
 static bool apply(const struct part *p, const struct slat *slat)
 {
-	for (uint64_t i = 0, end; i < p->pages; i = end) {
+	for (uint64_t end, i = first_busy(p, slat, 0); i < p->pages; i = first_busy(p, slat, end)) {
 		uint64_t page = p->first + i, wanted = wanted_of(p->alias, slat, page, p->gfn + i);
 
 		end = run_end(p, slat, i, wanted);
@@ -106,6 +124,7 @@ static const char *apply_all(const struct slat *slat)
 	for (unsigned i = 0; i < aliases.parts; i++)
 		if (!apply(&aliases.part[i], slat))
 			return TOO_FINE;
+	anew = false;
 	return NULL;
 }
 
@@ -132,6 +151,7 @@ static void hold_all(void)
 		if (a)
 			a->held[page] = (uint16_t)held[i].by;
 	}
+	anew = true;
 }
 
 static void map_changed(struct qemu_listener *unused);

@@ -31,16 +31,25 @@ static inline const uint64_t *slat_node(uint64_t entry)
 	return (const uint64_t *)(entry & SLAT_PAGE);
 }
 
-/* The entry for a frame, below 2^SLAT_GFN_BITS. */
-static inline uint64_t slat_find(const struct slat *slat, uint64_t gfn)
+/* The entry for a frame, below 2^SLAT_GFN_BITS, and for how many from it on, at least. */
+static inline uint64_t slat_find_run(const struct slat *slat, uint64_t gfn, uint64_t *run)
 {
 	uint64_t entry = slat->root;
+	unsigned shift = SLAT_GFN_BITS;
 
-	for (unsigned shift = SLAT_GFN_BITS; entry & SLAT_CHILD;) {
+	while (entry & SLAT_CHILD) {
 		shift -= SLAT_NODE_BITS;
 		entry = slat_node(entry)[gfn >> shift & ((1u << SLAT_NODE_BITS) - 1)];
 	}
+	*run = (UINT64_C(1) << shift) - (gfn & ((UINT64_C(1) << shift) - 1));
 	return entry;
+}
+
+static inline uint64_t slat_find(const struct slat *slat, uint64_t gfn)
+{
+	uint64_t run;
+
+	return slat_find_run(slat, gfn, &run);
 }
 
 /* Trap these accesses, and no others, to the frames first to last.  -1 = no memory. */
