@@ -48,8 +48,10 @@ enum kvm_outcome kvm_io_exit(struct vcpu *vcpu, struct kvcpu *k)
 
 	k->unfinished = true;
 	if (!filter_match_port(arm_filters(), vcpu->index, out ? SCRY_WRITE : SCRY_READ,
-			       k->run->io.port, k->run->io.size))
+			       k->run->io.port, k->run->io.size)) {
+		kvm_passes(k);
 		return KVM_TO_QEMU;
+	}
 	done = out && kvm_out_take_back(k, &after);
 	k->unfinished = !done;
 	if (!ask(vcpu, k))

@@ -141,15 +141,25 @@ bool kvm_ask(struct vcpu *vcpu, struct kvcpu *k, struct scry_event *event)
 	return false;
 }
 
+/* The client may want to know; false = the vCPU is elsewhere by then. */
+static bool inject(struct vcpu *vcpu, struct kvcpu *k)
+{
+	struct kvm_regs regs = { 0 };
+
+	vcpu->injects = false;
+	kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
+	vcpu->rip = regs.rip;
+	if (!vcpu_injected(vcpu))
+		return false;
+	kvm_queue_exception(k, &vcpu->injection, true);
+	return true;
+}
+
 /* What the agent has for it before it runs; false = look again what that is. */
 static bool prepare(struct vcpu *vcpu, struct kvcpu *k)
 {
-	if (vcpu->injects) {
-		vcpu->injects = false;
-		if (!vcpu_injected(vcpu))
-			return false;
-		kvm_queue_exception(k, &vcpu->injection, true);
-	}
+	if (vcpu->injects && !inject(vcpu, k))
+		return false;
 	if ((vcpu->steps || k->looks) && !kvm_breakpoint_look(vcpu, k))
 		return false;
 	if (vcpu->steps || k->steps_over)

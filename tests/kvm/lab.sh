@@ -26,7 +26,7 @@ lab_make() {
 	mkdir -p "$tree"/{bin,usr/bin,usr/share/qemu,usr/share/seabios,modules,proc,sys,dev,run,tmp}
 	cp "$(command -v busybox)" "$tree/bin/"
 	lab_programs "$tree" "$(command -v qemu-system-x86_64)" "$SCRY_BUILD"/tool/scry \
-		"$SCRY_BUILD"/tests/{conformance/scry-conformance,chaos/scry-chaos}
+		"$SCRY_BUILD"/tests/{conformance/scry-conformance,chaos/scry-chaos,kvmi/kvmi-raw}
 	cp "$SCRY_AGENT" "$tree/"
 	cp -L "$SCRY_BUILD/lib/libscry.so.0" "$tree/lib/x86_64-linux-gnu/"
 	lab_programs "$tree" "$SCRY_AGENT"

@@ -302,19 +302,19 @@ static int inject(struct tool *t)
 	const struct kvmi_inject pf = { .vector = 14, .error_code = 2, .cr2 = PROBE_NOWHERE };
 	uint64_t gpa = PROBE_VCPU_GPA + offsetof(struct probe_vcpu, last_vector), seen[4];
 	struct kvmi_event_trap *trap;
-	const struct probe_op op = OP(CR4, .value = t->probe.cr4 ^ CR4_PGE);
+	const struct probe_op op = OP(WRMSR, .arg = 0x174, .value = 0x1234);
 	struct probe_op result;
 	struct message m;
 	uint64_t rip;
 
 	EXPECT(t, KVMI_EINVAL, tool_vcpu(t, 0, KVMI_INJECT_EXCEPTION, &bad, sizeof(bad), NULL));
-	EXPECT(t, 0, tool_control(t, 0, KVMI_EVENT_CR, true));
-	EXPECT(t, 0, tool_cr(t, 0, 4, true));
+	EXPECT(t, 0, tool_control(t, 0, KVMI_EVENT_MSR, true));
+	EXPECT(t, 0, tool_msr(t, 0, 0x174, true));
 	for (int i = 0; i < 2; i++) {
 		const struct kvmi_inject *what = i ? &pf : &ud;
 
 		DO(begin(t, op));
-		DO(tool_event(t, KVMI_EVENT_CR, 0, sizeof(struct kvmi_event_cr), &m));
+		DO(tool_event(t, KVMI_EVENT_MSR, 0, sizeof(struct kvmi_event_msr), &m));
 		rip = rip_of(t, &m);
 		EXPECT(t, 0, tool_vcpu(t, 0, KVMI_INJECT_EXCEPTION, what, sizeof(*what), NULL));
 		EXPECT(t, KVMI_EBUSY, tool_vcpu(t, 0, KVMI_INJECT_EXCEPTION, what, sizeof(*what), NULL));
