@@ -258,15 +258,25 @@ static void take_reply(struct kvmi_state *state, const struct kvmi_mail *mail)
 		state->waits = false;
 }
 
+static void answer(const struct kvmi_mail *mail, int status, const void *data, size_t size)
+{
+	kvmi_answer(&(struct kvmi_how){ mail->silent, mail->tells_errors }, &mail->header, status,
+		    data, size);
+}
+
 void kvmi_command(struct kvmi_state *state, const struct kvmi_mail *mail)
 {
 	enum kvmi_generation generation = kvmi_options.generation;
 	int status, command = kvmi_command_of(generation, mail->header.id);
-	struct answer answer = { .size = 0 };
+	struct answer result = { .size = 0 };
 	struct kvmi_request request;
 
 	if (command == KVMI_NONE) {
 		take_reply(state, mail);
+		return;
+	}
+	if (command == KVMI_PAUSE) {	/* which it has done by coming here */
+		answer(mail, 0, NULL, 0);
 		return;
 	}
 	status = kvmi_request_take(generation, (enum kvmi_command)command, mail->payload,
@@ -280,8 +290,7 @@ void kvmi_command(struct kvmi_state *state, const struct kvmi_mail *mail)
 	if (!status) {
 		if (needs_rest(request.command))
 			vcpu_step_out(state->vcpu);
-		status = run(state, &request, &answer);
+		status = run(state, &request, &result);
 	}
-	kvmi_answer(&(struct kvmi_how){ mail->silent, mail->tells_errors }, &mail->header, status,
-		    answer.bytes, answer.size);
+	answer(mail, status, result.bytes, result.size);
 }

@@ -19,8 +19,8 @@
 #define TICK_MS       10
 #define TICK_MESSAGES 64
 
-/* Longest wait for a vCPU to leave the guest, in steps of 50 us: it may be in a device. */
-#define PAUSE_STEPS 200000
+/* So long the service waits for a vCPU to leave the guest, and does nothing else. */
+#define PAUSE_NS 50000000u
 
 struct kvmi_state kvmi_states[SCRY_AGENT_VCPUS];
 
@@ -262,15 +262,17 @@ int kvmi_post(struct kvmi_state *state, const struct kvmi_header *header, const 
 	return 0;
 }
 
-void kvmi_pause(struct kvmi_state *state, bool wait_for_it)
+bool kvmi_pause(struct kvmi_state *state, bool wait_for_it)
 {
+	uint64_t end = scry_now_ns() + PAUSE_NS;
+
 	atomic_fetch_add(&state->pauses, 1);
-	if (atomic_load(&state->mail.waits) || vcpu_call(state->vcpu) < 0)
-		return;
+	if (atomic_load(&state->mail.waits) || vcpu_call(state->vcpu) < 0 || !wait_for_it)
+		return true;
 	/* What is answered already does not wait for it. */
-	if (wait_for_it)
-		kvmi_out_gather(false);
+	kvmi_out_gather(false);
 	/* Once it is there it stays, for the event. */
-	for (int i = 0; wait_for_it && i < PAUSE_STEPS && !atomic_load(&state->mail.waits); i++)
+	while (!atomic_load(&state->mail.waits) && scry_now_ns() < end)
 		usleep(50);
+	return atomic_load(&state->mail.waits);
 }

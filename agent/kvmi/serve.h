@@ -26,7 +26,10 @@ void kvmi_do_tasks(void);
 int kvmi_post(struct kvmi_state *state, const struct kvmi_header *header, const void *payload,
 	      bool silent, bool tells_errors);
 
-/* The service: one more pause; wait = until the vCPU executes no guest code. */
-void kvmi_pause(struct kvmi_state *state, bool wait);
+/*
+ * The service: one more pause; wait = until the vCPU executes no guest code.  False if it
+ * has not come to that for long: it may be in a device, or have no processor.
+ */
+bool kvmi_pause(struct kvmi_state *state, bool wait);
 
 #endif

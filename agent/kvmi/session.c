@@ -168,6 +168,22 @@ static int vcpu_error(unsigned vcpu)
 	return is_asleep(&kvmi_states[vcpu]) ? -KVMI_EAGAIN : 0;
 }
 
+static int post(struct kvmi_state *state, const struct kvmi_header *h, const void *payload)
+{
+	if (kvmi_post(state, h, payload, session.how.silent, session.how.tells_errors) == 0)
+		return 0;
+	kvmi_out_hang_up("there are more commands under way than there is memory for");
+	return -1;
+}
+
+/* The vCPU answers itself as soon as it has left the guest; other commands need not wait for that. */
+static int answer_later(const struct kvmi_header *h, struct kvmi_state *state)
+{
+	const struct kvmi_header bare = { .id = h->id, .seq = h->seq };
+
+	return post(state, &bare, "");
+}
+
 static int pause_vcpu(const struct kvmi_header *h, const struct kvmi_request *r)
 {
 	bool allowed = kvmi_event_allowed(KVMI_EVENT_PAUSE);
@@ -180,8 +196,8 @@ static int pause_vcpu(const struct kvmi_header *h, const struct kvmi_request *r)
 	err = allowed ? vcpu_error(r->vcpu) : -KVMI_EPERM;
 	if (!err && atomic_load(&kvmi_states[r->vcpu].pauses) >= PAUSES_MOST)
 		err = -KVMI_EBUSY;
-	if (!err)
-		kvmi_pause(&kvmi_states[r->vcpu], r->wait);
+	if (!err && !kvmi_pause(&kvmi_states[r->vcpu], r->wait))
+		return answer_later(h, &kvmi_states[r->vcpu]);
 	kvmi_answer(&session.how, h, err, NULL, 0);
 	return 0;
 }
@@ -290,11 +306,7 @@ static int to_vcpu(const struct kvmi_header *h, const uint8_t *payload)
 		kvmi_answer(&session.how, h, err, NULL, 0);
 		return 0;
 	}
-	if (kvmi_post(&kvmi_states[vcpu], h, payload, session.how.silent,
-		      session.how.tells_errors) == 0)
-		return 0;
-	kvmi_out_hang_up("there are more commands under way than there is memory for");
-	return -1;
+	return post(&kvmi_states[vcpu], h, payload);
 }
 
 static bool is_reply(uint16_t id)

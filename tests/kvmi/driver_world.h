@@ -35,13 +35,19 @@ void test_breakpoint_across(void **state);
 void test_breakpoints_change(void **state);
 void test_new_vcpu_in_step(void **state);
 void test_step_ends_elsewhere(void **state);
+void test_step_broken_off(void **state);
+void test_step_given_up(void **state);
 
 /* test_failures.c */
 void test_not_started(void **state);
 void test_subscription_fails(void **state);
 void test_unwanted_step(void **state);
+void test_paused_not_started(void **state);
+void test_started_by_next(void **state);
 void test_inject_stepped(void **state);
+void test_inject_running(void **state);
 void test_reply_fails(void **state);
+void test_inject_fails(void **state);
 void test_view_fails(void **state);
 void test_remap_fails(void **state);
 void test_nothing_to_skip(void **state);

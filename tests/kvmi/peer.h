@@ -33,6 +33,7 @@ struct peer_vcpu {
 	uint32_t crs;
 	unsigned msrs;
 	bool step;
+	unsigned unstepped;		/* how often it was switched off while the vCPU ran */
 	uint16_t view;
 	bool asleep;			/* not started: it can be told nothing */
 };

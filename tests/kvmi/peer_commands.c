@@ -233,6 +233,7 @@ static void to_vcpu(const struct request *r, enum kvmi_command command)
 		r->v->msrs += a[0] ? 1u : -1u;
 		break;
 	case KVMI_CONTROL_SINGLESTEP:
+		r->v->unstepped += r->v->step && !a[0] && !r->v->waits;
 		r->v->step = a[0];
 		break;
 	case KVMI_SET_EPT_VIEW:

@@ -312,6 +312,8 @@ int main(int argc, char **argv)
 		TEST(test_key), TEST(test_late), TEST(test_addresses),
 		TEST(test_breakpoint_across), TEST(test_breakpoints_change),
 		TEST(test_new_vcpu_in_step), TEST(test_step_ends_elsewhere),
+		TEST(test_step_broken_off), TEST(test_step_given_up), TEST(test_paused_not_started),
+		TEST(test_started_by_next), TEST(test_inject_running), TEST(test_inject_fails),
 		TEST(test_not_started), TEST(test_subscription_fails), TEST(test_unwanted_step),
 		TEST(test_inject_stepped), TEST(test_reply_fails), TEST(test_view_fails),
 		TEST(test_remap_fails), TEST(test_nothing_to_skip), TEST(test_new_vcpu_paused),

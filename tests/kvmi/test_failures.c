@@ -47,6 +47,55 @@ void test_not_started(void **state)
 	assert_true(await_events(w, 1, 1u << KVMI_EVENT_BREAKPOINT));
 }
 
+static void start_vcpu(struct world *w, unsigned vcpu)
+{
+	pthread_mutex_lock(&w->peer.lock);
+	w->peer.vcpu[vcpu].asleep = false;
+	pthread_mutex_unlock(&w->peer.lock);
+}
+
+static bool is_paused(struct world *w, unsigned vcpu)
+{
+	bool paused;
+
+	pthread_mutex_lock(&w->peer.lock);
+	paused = w->peer.vcpu[vcpu].waits && w->peer.vcpu[vcpu].event == KVMI_EVENT_PAUSE;
+	pthread_mutex_unlock(&w->peer.lock);
+	return paused;
+}
+
+/* One that is started while it is paused stands as soon as that is seen. */
+void test_paused_not_started(void **state)
+{
+	struct world *w = *state;
+	bool paused = false;
+
+	w->peer.vcpu[1].asleep = true;
+	open_vm(w, generation, LONG);
+	assert_ok(scry_vcpu_pause(w->vm, 1));
+	start_vcpu(w, 1);
+	for (int i = 0; i < 2000 && !paused; i++) {
+		paused = is_paused(w, 1);
+		usleep(10000);
+	}
+	assert_true(paused);
+	assert_ok(scry_vcpu_resume(w->vm, 1));
+	assert_true(peer_runs(&w->peer, 1, 20000));
+}
+
+/* When the last vCPU is paused that could have started it, it is, too. */
+void test_started_by_next(void **state)
+{
+	struct world *w = *state;
+
+	w->peer.vcpu[0].asleep = true;
+	open_vm(w, generation, LONG);
+	assert_ok(scry_vcpu_pause(w->vm, 0));
+	start_vcpu(w, 0);
+	assert_ok(scry_vcpu_pause(w->vm, 1));
+	assert_true(is_paused(w, 0));
+}
+
 /* What was switched on before the refusal is switched off again. */
 void test_subscription_fails(void **state)
 {
@@ -98,6 +147,23 @@ void test_inject_stepped(void **state)
 	assert_true(w->peer.vcpu[0].step);
 }
 
+/* Meanwhile it does not run on: no step is missed. */
+void test_inject_running(void **state)
+{
+	const struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_STEP };
+	const struct scry_injection ud = { .sz = sizeof(ud), .type = SCRY_INTERRUPT_EXCEPTION,
+					   .exception = { .vector = 6 } };
+	struct world *w = *state;
+
+	open_vm(w, generation, LONG);
+	assert_true(scry_subscribe(w->vm, &sub) > 0);
+	assert_ok(scry_inject(w->vm, 0, &ud));
+	assert_int_equal(w->peer.vcpu[0].vector, 6);
+	assert_int_equal(w->peer.vcpu[0].unstepped, 0);
+	assert_true(peer_runs(&w->peer, 0, 20000));
+	assert_true(w->peer.vcpu[0].step);
+}
+
 /* A reply that cannot be carried out changes nothing: another may follow. */
 void test_reply_fails(void **state)
 {
@@ -111,6 +177,26 @@ void test_reply_fails(void **state)
 	e = int3_event(w);
 	assert_error(generation == KVMI_V7 ? SCRY_E_NOTFOUND : SCRY_E_UNSUPPORTED,
 		     scry_reply(w->vm, &e, &reply));
+	assert_ok(scry_reply_action(w->vm, &e, SCRY_CONTINUE));
+	assert_true(peer_await(&w->peer, 0, 1));
+	assert_int_equal(w->peer.vcpu[0].gprs.rax, 0);
+}
+
+/* The same where another exception is under way. */
+void test_inject_fails(void **state)
+{
+	struct scry_regs regs = { .gpr[SCRY_REG_RAX] = 0x77 };
+	const struct scry_reply reply = { .sz = sizeof(reply), .action = SCRY_INJECT,
+					  .exception = { .vector = 6 },
+					  .set = SCRY_REG_BIT(SCRY_REG_RAX), .regs = &regs };
+	struct world *w = *state;
+	struct scry_event e;
+
+	open_vm(w, generation, LONG);
+	e = int3_event(w);
+	w->peer.refused = UINT64_C(1) << KVMI_INJECT_EXCEPTION;
+	assert_error(SCRY_E_REFUSED, scry_reply(w->vm, &e, &reply));
+	assert_says("INJECT_EXCEPTION");
 	assert_ok(scry_reply_action(w->vm, &e, SCRY_CONTINUE));
 	assert_true(peer_await(&w->peer, 0, 1));
 	assert_int_equal(w->peer.vcpu[0].gprs.rax, 0);

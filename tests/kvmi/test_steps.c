@@ -259,3 +259,58 @@ void test_step_ends_elsewhere(void **state)
 	assert_int_equal(w->peer.vcpu[0].view, 0);
 	assert_false(w->peer.vcpu[0].step);
 }
+
+/* vCPU 0's step over a breakpoint at 0x200123 stores to a page whose writes are told of. */
+static struct scry_event store_in_step(struct world *w)
+{
+	const struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_MEMORY };
+	const struct kvmi_event_pf store = { .gva = 0x300008, .gpa = 0x300008, .access = KVMI_WRITE };
+	struct scry_event e;
+
+	assert_true(scry_subscribe(w->vm, &sub) > 0);
+	assert_ok(scry_view_protect(w->vm, 0, 0x300, 1, SCRY_WRITE));
+	begin_step(w, 0x200123);
+	peer_raise(&w->peer, 0, KVMI_EVENT_PF, &store, sizeof(store));
+	e = one_event(w);
+	assert_int_equal(e.kind, SCRY_EVENT_MEMORY);
+	return e;
+}
+
+/* While the caller thinks about it the other vCPU runs, and does not pass the breakpoint. */
+void test_step_broken_off(void **state)
+{
+	struct world *w = *state;
+	struct scry_event e;
+
+	open_vm(w, generation, LONG);
+	e = store_in_step(w);
+	assert_true(peer_runs(&w->peer, 1, 20000));
+	assert_int_equal(w->peer.access[0x200], KVMI_READ | KVMI_WRITE);
+	assert_ok(scry_reply_action(w->vm, &e, SCRY_CONTINUE));
+	assert_true(peer_await(&w->peer, 0, 2));
+	assert_int_equal(w->peer.vcpu[0].last.reply.action, KVMI_CONTINUE);
+	assert_int_equal(w->peer.access[0x200], 7);
+	assert_false(peer_runs(&w->peer, 1, 50));
+	end_step(w, 3);
+	assert_int_equal(w->peer.access[0x200], KVMI_READ | KVMI_WRITE);
+	assert_true(peer_runs(&w->peer, 1, 20000));
+}
+
+/* A reply by which the instruction is not carried out ends the step. */
+void test_step_given_up(void **state)
+{
+	struct scry_regs regs = { .rip = 0x4000 };
+	const struct scry_reply reply = { .sz = sizeof(reply), .set = SCRY_REG_BIT(SCRY_REG_RIP),
+					  .regs = &regs };
+	struct world *w = *state;
+	struct scry_event e;
+
+	open_vm(w, generation, LONG);
+	e = store_in_step(w);
+	assert_ok(scry_reply(w->vm, &e, &reply));
+	assert_true(peer_await(&w->peer, 0, 2));
+	assert_int_equal(w->peer.vcpu[0].last.reply.action, KVMI_RETRY);
+	assert_false(w->peer.vcpu[0].step);
+	assert_int_equal(w->peer.access[0x200], KVMI_READ | KVMI_WRITE);
+	assert_true(peer_runs(&w->peer, 1, 20000));
+}

@@ -97,16 +97,18 @@ static void begin_step(struct kvmi_vm *k, unsigned vcpu)
 {
 	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
 	const struct kvmi_call step = kvmi_step_call(vcpu, true);
+	const struct kvmi_over over = v->over;
 
-	v->over_due = false;
+	v->over = (struct kvmi_over){ 0 };
 	k->stepping = (int)vcpu;
-	k->step_rip = v->at.arch.gprs.rip;
+	k->step_rip = over.rip;
 	k->step_view = kvmi_view_now(v);
 	kvmi_hold_others_locked(k, vcpu);
-	open_frame(k, v->at.part.pf.gpa >> 12);
+	for (unsigned i = 0; i < over.frames; i++)
+		open_frame(k, over.gfn[i]);
 	if (!v->armed.step)
 		kvmi_post_locked(k, &step, -1);
-	kvmi_answer_locked(k, vcpu, KVMI_RETRY, 0);
+	kvmi_answer_locked(k, vcpu, over.action, over.value);
 	pthread_cond_broadcast(&k->keep);
 }
 
@@ -114,7 +116,7 @@ static void begin_step(struct kvmi_vm *k, unsigned vcpu)
 void kvmi_next_step_locked(struct kvmi_vm *k)
 {
 	for (unsigned i = 0; k->stepping < 0 && i < k->vm->vcpus; i++)
-		if (k->vcpu[i].over_due && !k->vcpu[i].holds)
+		if (k->vcpu[i].over.due && !k->vcpu[i].holds)
 			begin_step(k, i);
 }
 
@@ -132,14 +134,34 @@ static void step_on(struct kvmi_vm *k, unsigned vcpu)
 	kvmi_answer_locked(k, vcpu, KVMI_RETRY, 0);
 }
 
+static void step_later(struct kvmi_vm *k, unsigned vcpu, enum kvmi_action action, uint64_t value)
+{
+	struct kvmi_over *over = &k->vcpu[vcpu].over;
+
+	over->due = true;
+	over->broken_off = false;
+	over->action = action;
+	over->value = value;
+	kvmi_next_step_locked(k);
+}
+
 void kvmi_step_over_locked(struct kvmi_vm *k, unsigned vcpu)
 {
+	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
+	uint64_t gfn = v->at.part.pf.gpa >> 12;
+
 	if (k->stepping == (int)vcpu) {
 		step_on(k, vcpu);
 		return;
 	}
-	k->vcpu[vcpu].over_due = true;
-	kvmi_next_step_locked(k);
+	/* One that was broken off, and is retried, goes on into another frame. */
+	if (v->over.rip != v->at.arch.gprs.rip)
+		v->over.frames = 0;
+	if (v->over.frames == 2 || (v->over.frames && v->over.gfn[0] == gfn))
+		v->over.frames--;
+	v->over.gfn[v->over.frames++] = gfn;
+	v->over.rip = v->at.arch.gprs.rip;
+	step_later(k, vcpu, KVMI_RETRY, 0);
 }
 
 static void end_step(struct kvmi_vm *k, unsigned vcpu)
@@ -147,6 +169,35 @@ static void end_step(struct kvmi_vm *k, unsigned vcpu)
 	shut_frames(k);
 	k->stepping = -1;
 	kvmi_release_others_locked(k, vcpu);
+}
+
+void kvmi_break_off_locked(struct kvmi_vm *k, unsigned vcpu)
+{
+	struct kvmi_over *over = &k->vcpu[vcpu].over;
+
+	if (k->stepping != (int)vcpu)
+		return;
+	*over = (struct kvmi_over){ .broken_off = true, .rip = k->step_rip,
+				    .frames = k->step_frames };
+	memcpy(over->gfn, k->step_gfn, sizeof(over->gfn));
+	end_step(k, vcpu);
+	kvmi_next_step_locked(k);
+}
+
+void kvmi_go_on_locked(struct kvmi_vm *k, unsigned vcpu, enum kvmi_action action, uint64_t value)
+{
+	const struct kvmi_call off = kvmi_step_call(vcpu, false);
+	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
+
+	if (v->over.broken_off && kvmi_gprs_next(v).rip == v->over.rip && !v->traps_due) {
+		step_later(k, vcpu, action, value);
+		return;
+	}
+	/* The instruction is not to be carried out any more. */
+	if (v->over.broken_off && !v->back && !kvmi_wants_step_locked(k, vcpu))
+		kvmi_post_locked(k, &off, -1);
+	v->over = (struct kvmi_over){ 0 };
+	kvmi_answer_locked(k, vcpu, action, value);
 }
 
 void kvmi_stepped_locked(struct kvmi_vm *k, unsigned vcpu)

@@ -14,7 +14,7 @@ void kvmi_pass_locked(struct kvmi_vm *k, unsigned vcpu)
 	uint64_t value = o->event == KVMI_EVENT_CR ? o->part.cr.new_value :
 			 o->event == KVMI_EVENT_MSR ? o->part.msr.new_value : 0;
 
-	kvmi_answer_locked(k, vcpu, KVMI_CONTINUE, value);
+	kvmi_go_on_locked(k, vcpu, KVMI_CONTINUE, value);
 }
 
 void kvmi_queue_locked(struct kvmi_vm *k, unsigned vcpu, const struct scry_event *event)
@@ -22,6 +22,7 @@ void kvmi_queue_locked(struct kvmi_vm *k, unsigned vcpu, const struct scry_event
 	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
 	const uint64_t one = 1;
 
+	kvmi_break_off_locked(k, vcpu);
 	v->event = *event;
 	v->since_ns = scry_now_ns();
 	if (k->times)

@@ -14,7 +14,16 @@ void kvmi_trapped_locked(struct kvmi_vm *k, unsigned vcpu)
 	kvmi_answer_locked(k, vcpu, KVMI_CONTINUE, 0);
 }
 
-/* v12 injects nothing into a vCPU while it is being stepped. */
+/* Then v12 injects nothing into it. */
+static bool is_stepped(const struct kvmi_vm *k, unsigned vcpu)
+{
+	const struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
+
+	return k->generation == KVMI_V12 &&
+	       (v->armed.step || v->back || v->over.broken_off || k->stepping == (int)vcpu);
+}
+
+/* The vCPU stands meanwhile (stopped.h), so that no step is missed. */
 static void switch_step(struct kvmi_vm *k, unsigned vcpu, bool on)
 {
 	const struct kvmi_call call = kvmi_step_call(vcpu, on);
@@ -30,8 +39,7 @@ int kvmi_inject_locked(struct kvmi_vm *k, unsigned vcpu, const struct scry_excep
 	struct kvmi_call call = kvmi_vcpu_call(KVMI_INJECT_EXCEPTION, vcpu, &request,
 					       sizeof(request));
 	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
-	bool steps = k->generation == KVMI_V12 &&
-		     (v->armed.step || v->back || k->stepping == (int)vcpu);
+	bool steps = is_stepped(k, vcpu);
 	int ret;
 
 	if (e->vector > 31)

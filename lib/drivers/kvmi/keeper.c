@@ -12,7 +12,8 @@
  * reply in time.
  */
 
-#define TICK_NS 200000000u
+#define TICK_NS  200000000u
+#define START_NS 10000000u	/* while a vCPU has not been started that is to be told something */
 
 /* Is the kernel to tell something that has to be answered at once? */
 static bool is_due(const struct kvmi_vm *k)
@@ -21,6 +22,15 @@ static bool is_due(const struct kvmi_vm *k)
 		if (k->vcpu[i].pauses_due || k->vcpu[i].traps_due)
 			return true;
 	return k->stepping >= 0;
+}
+
+/* No kernel tells that a vCPU is started: that is to be asked for. */
+static uint64_t tick(const struct kvmi_vm *k)
+{
+	for (unsigned i = 0; i < k->vm->vcpus; i++)
+		if (k->vcpu[i].unarmed || k->vcpu[i].unheld)
+			return START_NS;
+	return TICK_NS;
 }
 
 static bool is_late(const struct kvmi_vm *k, struct kvmi_vcpu_state *v, uint64_t now)
@@ -52,7 +62,7 @@ static void look_for_late(struct kvmi_vm *k)
 
 static void sleep_tick(struct kvmi_vm *k)
 {
-	uint64_t end = scry_now_ns() + TICK_NS;
+	uint64_t end = scry_now_ns() + tick(k);
 	const struct timespec until = { (time_t)(end / 1000000000u), (long)(end % 1000000000u) };
 
 	pthread_cond_timedwait(&k->keep, &k->lock, &until);
@@ -61,18 +71,22 @@ static void sleep_tick(struct kvmi_vm *k)
 static void *keep(void *opaque)
 {
 	struct kvmi_vm *k = opaque;
-	uint64_t reads = 0;
+	uint64_t reads = 0, asked = 0;
 
 	pthread_mutex_lock(&k->lock);
 	while (!k->stop_keeper) {
 		if (!k->ended && !k->reading && is_due(k)) {
-			kvmi_read_locked(k, UINT64_MAX);
+			kvmi_read_locked(k, scry_now_ns() + tick(k));
 		} else {
 			sleep_tick(k);
 			/* Nobody has looked for a while: QEMU may want its VM back. */
 			if (!k->ended && !k->reading && reads == k->reads)
 				kvmi_read_locked(k, 0);
+		}
+		if (!k->ended && scry_now_ns() - asked >= START_NS) {
 			kvmi_arm_started_locked(k);
+			kvmi_hold_started_locked(k);
+			asked = scry_now_ns();
 		}
 		reads = k->reads;
 		if (!k->ended)

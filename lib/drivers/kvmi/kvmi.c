@@ -136,8 +136,10 @@ static void kvmi_close(struct scry_vm *vm)
 
 	pthread_mutex_lock(&k->lock);
 	for (unsigned i = 0; !k->ended && i < vm->vcpus; i++)
-		if (k->vcpu[i].waits && k->vcpu[i].regs_set)
+		if (k->vcpu[i].waits && k->vcpu[i].regs_set) {
+			k->vcpu[i].over = (struct kvmi_over){ 0 };
 			kvmi_pass_locked(k, i);
+		}
 	kvmi_end(k, SCRY_E_GONE, "closed");
 	pthread_mutex_unlock(&k->lock);
 	kvmi_keeper_stop(k);

@@ -41,6 +41,16 @@ struct kvmi_armed {
 	uint64_t msrs[KVMI_MSR_WORDS];
 };
 
+/* A step over a breakpoint that is still to be taken, or goes on later. */
+struct kvmi_over {
+	bool due;			/* as soon as no other vCPU steps */
+	bool broken_off;		/* by an event that is the caller's */
+	enum kvmi_action action;	/* that its event is answered with then */
+	uint64_t value;
+	uint64_t gfn[2], rip;		/* the frames that the instruction is fetched from */
+	unsigned frames;
+};
+
 struct kvmi_vcpu_state {
 	bool waits;			/* in an event, `at`, for the reply */
 	bool queued;			/* which the caller has not taken yet */
@@ -52,6 +62,7 @@ struct kvmi_vcpu_state {
 	uint64_t since_ns;		/* when it was queued */
 
 	unsigned holds;			/* reasons for which it is not to run */
+	bool unheld;			/* not started yet when it was to be held */
 	unsigned pauses_due;		/* PAUSE events still to come */
 	unsigned traps_due;		/* TRAP events still to come */
 	bool regs_set;			/* gprs are to be those once the event is answered */
@@ -61,7 +72,7 @@ struct kvmi_vcpu_state {
 	bool unarmed;			/* not started yet when it was to be armed */
 	uint64_t steps;			/* counted for subscriptions of every n-th */
 	unsigned view;			/* that we put it into */
-	bool over_due;			/* waits in a fetch that is to be stepped over */
+	struct kvmi_over over;
 	bool back;			/* steps in other_view, not in back_view, its own */
 	unsigned back_view, other_view;
 	uint64_t back_rip;		/* of the instruction that it steps */
@@ -223,6 +234,8 @@ void kvmi_paused_locked(struct kvmi_vm *k, unsigned vcpu);	/* its PAUSE event ha
 void kvmi_hold_others_locked(struct kvmi_vm *k, unsigned vcpu);
 void kvmi_release_others_locked(struct kvmi_vm *k, unsigned vcpu);
 void kvmi_hold_new_locked(struct kvmi_vm *k, unsigned vcpu);	/* as all others are */
+/* Those that had not been started when they were to be held: have they been since? */
+int kvmi_hold_started_locked(struct kvmi_vm *k);
 
 /* regs.c */
 int kvmi_regs_get(struct scry_vm *vm, unsigned vcpu, struct scry_regs *regs);
@@ -230,6 +243,9 @@ int kvmi_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *reg
 /* Of a vCPU that waits in an event: what SET_REGISTERS is to be sent, or a failure. */
 int kvmi_set_gprs_locked(struct kvmi_vm *k, unsigned vcpu, const struct scry_regs *regs,
 			 uint64_t mask);
+/* The same with all of them; what it is to go on with as it is now. */
+int kvmi_put_gprs_locked(struct kvmi_vm *k, unsigned vcpu, const struct kvmi_gprs *gprs);
+struct kvmi_gprs kvmi_gprs_next(const struct kvmi_vcpu_state *v);
 int kvmi_msr_get(struct scry_vm *vm, unsigned vcpu, uint32_t index, uint64_t *value);
 int kvmi_xsave_get(struct scry_vm *vm, unsigned vcpu, void *area, size_t size);
 int kvmi_xsave_set(struct scry_vm *vm, unsigned vcpu, const void *area, size_t size);
@@ -295,6 +311,10 @@ int kvmi_break_hit_locked(struct kvmi_vm *k, const struct kvmi_occurrence *o);
 /* Have the vCPU, which waits in a fetch's event, execute that one instruction. */
 void kvmi_step_over_locked(struct kvmi_vm *k, unsigned vcpu);
 void kvmi_stepped_locked(struct kvmi_vm *k, unsigned vcpu);	/* the step's event has come */
+/* Its step, if it is in one, waits for the caller, and nobody waits for it. */
+void kvmi_break_off_locked(struct kvmi_vm *k, unsigned vcpu);
+/* Answer the event that it waits in; a step that was broken off goes on first. */
+void kvmi_go_on_locked(struct kvmi_vm *k, unsigned vcpu, enum kvmi_action action, uint64_t value);
 void kvmi_next_step_locked(struct kvmi_vm *k);	/* begin one that had to wait */
 
 /* memory.c, map.c */

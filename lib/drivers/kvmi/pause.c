@@ -25,6 +25,7 @@ static void release(struct kvmi_vm *k, unsigned vcpu)
 
 	if (!v->holds || --v->holds)
 		return;
+	v->unheld = false;
 	if (v->waits && (v->at.event == KVMI_EVENT_PAUSE || v->at.event == KVMI_EVENT_CREATE_VCPU))
 		kvmi_answer_locked(k, vcpu, KVMI_CONTINUE, 0);
 	kvmi_next_step_locked(k);
@@ -32,15 +33,40 @@ static void release(struct kvmi_vm *k, unsigned vcpu)
 
 /*
  * The reply says that the vCPU has left the guest; before it enters it again it
- * sends its PAUSE event, which need not be waited for.
+ * sends its PAUSE event, which need not be waited for.  One that was not started does
+ * not run either, and can be told nothing.
  */
+static int hold(struct kvmi_vm *k, unsigned vcpu)
+{
+	struct kvmi_call call = kvmi_pause_call(k->generation, vcpu);
+	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
+	int ret;
+
+	v->pauses_due++;
+	ret = kvmi_calls_locked(k, &call, 1);
+	v->unheld = !ret && call.err == KVMI_EAGAIN && v->holds;
+	if ((ret < 0 || call.err) && v->pauses_due)
+		v->pauses_due--;
+	if (ret < 0 || !call.err || call.err == KVMI_EAGAIN)
+		return ret;
+	return kvmi_refused(k, &call);
+}
+
+int kvmi_hold_started_locked(struct kvmi_vm *k)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; !ret && i < k->vm->vcpus; i++)
+		if (k->vcpu[i].unheld && k->vcpu[i].holds && !k->vcpu[i].waits)
+			ret = hold(k, i);
+	return ret;
+}
+
 int kvmi_vcpu_stop(struct scry_vm *vm, unsigned vcpu)
 {
 	struct kvmi_vm *k = kvmi_of(vm);
 	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
-	struct kvmi_call call = kvmi_pause_call(k->generation, vcpu);
 	uint64_t end = scry_now_ns() + (uint64_t)vm->timeout_ms * 1000000u;
-	bool asked;
 	int ret = 0;
 
 	pthread_mutex_lock(&k->lock);
@@ -48,21 +74,13 @@ int kvmi_vcpu_stop(struct scry_vm *vm, unsigned vcpu)
 	while (!k->ended && k->stepping == (int)vcpu && !kvmi_read_locked(k, end))
 		;
 	/* Held first: the event may come before the reply.  Another's hold may not be in force yet. */
-	asked = !v->holds++ || !v->waits;
-	if (asked) {
-		v->pauses_due++;
-		ret = kvmi_calls_locked(k, &call, 1);
-		/* One that was not started does not run either. */
-		if (!ret && call.err == KVMI_EAGAIN && v->pauses_due)
-			v->pauses_due--;
-		else if (!ret && call.err)
-			ret = kvmi_refused(k, &call);
-	}
-	if (ret < 0) {
-		if (asked && v->pauses_due)
-			v->pauses_due--;
+	if (!v->holds++ || !v->waits)
+		ret = hold(k, vcpu);
+	/* It may have started another that is held since before; now it cannot. */
+	if (!ret)
+		ret = kvmi_hold_started_locked(k);
+	if (ret < 0)
 		release(k, vcpu);
-	}
 	pthread_mutex_unlock(&k->lock);
 	return ret;
 }

@@ -83,25 +83,37 @@ static int check_values(const struct scry_regs *regs, uint64_t mask)
 	return 0;
 }
 
+struct kvmi_gprs kvmi_gprs_next(const struct kvmi_vcpu_state *v)
+{
+	return v->regs_set ? v->gprs : v->at.arch.gprs;
+}
+
+int kvmi_put_gprs_locked(struct kvmi_vm *k, unsigned vcpu, const struct kvmi_gprs *gprs)
+{
+	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
+	struct kvmi_call call = kvmi_vcpu_call(KVMI_SET_REGISTERS, vcpu, NULL, 0);
+	int ret;
+
+	call.data = gprs;
+	call.data_len = sizeof(*gprs);
+	ret = kvmi_call_locked(k, &call);
+	if (ret < 0)
+		return ret;
+	v->gprs = *gprs;
+	v->regs_set = true;
+	return 0;
+}
+
 int kvmi_set_gprs_locked(struct kvmi_vm *k, unsigned vcpu, const struct scry_regs *regs,
 			 uint64_t mask)
 {
-	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
-	struct kvmi_gprs gprs = v->regs_set ? v->gprs : v->at.arch.gprs;
-	struct kvmi_call call = kvmi_vcpu_call(KVMI_SET_REGISTERS, vcpu, NULL, 0);
+	struct kvmi_gprs gprs = kvmi_gprs_next(&k->vcpu[vcpu]);
 	int ret = check_values(regs, mask);
 
 	if (ret < 0)
 		return ret;
 	kvmi_gprs_in(&gprs, regs, mask);
-	call.data = &gprs;
-	call.data_len = sizeof(gprs);
-	ret = kvmi_call_locked(k, &call);
-	if (ret < 0)
-		return ret;
-	v->gprs = gprs;
-	v->regs_set = true;
-	return 0;
+	return kvmi_put_gprs_locked(k, vcpu, &gprs);
 }
 
 /* Registers can be set in an event only; a stopped vCPU comes to its PAUSE event. */

@@ -146,23 +146,45 @@ static int change_view(struct kvmi_vm *k, unsigned vcpu, const struct scry_reply
 	return ret;
 }
 
-static int carry_out(struct kvmi_vm *k, unsigned vcpu, const struct scry_reply *reply,
-		     const struct plan *p)
+/* The registers that were set for a reply which failed are those of before. */
+static int unset(struct kvmi_vm *k, unsigned vcpu, const struct kvmi_gprs *before, int ret)
 {
+	char why[KVMI_WHY];
+
+	kvmi_keep_why(why);
+	if (!k->ended && k->vcpu[vcpu].waits)
+		kvmi_put_gprs_locked(k, vcpu, before);
+	return scry_fail(ret, "%s", why);
+}
+
+static int change(struct kvmi_vm *k, unsigned vcpu, const struct scry_reply *reply,
+		  const struct plan *p)
+{
+	const struct kvmi_gprs before = kvmi_gprs_next(&k->vcpu[vcpu]);
 	int ret = 0;
 
 	if (p->set)
 		ret = kvmi_set_gprs_locked(k, vcpu, &p->regs, p->set);
-	if (!ret && p->inject)
+	if (ret < 0)
+		return ret;
+	if (p->inject)
 		ret = kvmi_inject_locked(k, vcpu, &p->exception);
 	if (!ret && reply->flags)
 		ret = change_view(k, vcpu, reply);
+	return ret < 0 && p->set ? unset(k, vcpu, &before, ret) : ret;
+}
+
+static int carry_out(struct kvmi_vm *k, unsigned vcpu, const struct scry_reply *reply,
+		     const struct plan *p)
+{
+	int ret = change(k, vcpu, reply, p);
+
 	if (ret < 0)
 		return ret;
 	if (p->step_over)
 		kvmi_step_over_locked(k, vcpu);
 	else
-		kvmi_answer_locked(k, vcpu, p->action, p->value);
+		kvmi_go_on_locked(k, vcpu, p->action, p->value);
 	return k->ended ? kvmi_ended(k) : 0;
 }
 

@@ -35,6 +35,7 @@ static void take_unawaited(struct kvmi_vm *k, const struct kvmi_slot *slot, cons
 	if (slot->vcpu >= 0 && status.err == -KVMI_EAGAIN) {
 		if (k->vcpu[slot->vcpu].pauses_due)
 			k->vcpu[slot->vcpu].pauses_due--;
+		k->vcpu[slot->vcpu].unheld = k->vcpu[slot->vcpu].holds;
 		return;
 	}
 	kvmi_end(k, SCRY_E_IO, "the kernel refused what it is to do for a trap");

@@ -253,6 +253,13 @@ int guest_start(struct tool *t, unsigned vcpu, const struct probe_op *list, unsi
 	return tool_poke(t, FIELD(vcpu, sequence), &sequence, sizeof(sequence));
 }
 
+int guest_stop(struct tool *t, unsigned vcpu)
+{
+	const uint32_t one = 1;
+
+	return tool_poke(t, FIELD(vcpu, stop), &one, sizeof(one));
+}
+
 static void nap(void)
 {
 	nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);

@@ -25,6 +25,7 @@ static const struct {
 	{ "hold", tests_hold, true },
 	{ "trace", tests_trace, false },
 	{ "dies", tests_dies, false },
+	{ "stuck", tests_stuck, false },
 };
 
 /* Each on a connection of its own, so that none has what another has left. */

@@ -38,7 +38,7 @@ struct test {
 
 extern const struct test tests_commands[], tests_events[], tests_flow[], tests_hostile[],
 	tests_denied[], tests_key[], tests_asleep[], tests_hold[],
-	tests_trace[], tests_dies[];
+	tests_trace[], tests_dies[], tests_stuck[];
 
 int fail(struct tool *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -118,6 +118,7 @@ int tool_poke(struct tool *t, uint64_t gpa, const void *data, size_t size);
 #define OP(NAME, ...) ((struct probe_op){ .code = PROBE_OP_##NAME, __VA_ARGS__ })
 int guest_start(struct tool *t, unsigned vcpu, const struct probe_op *list, unsigned count,
 		uint64_t repeat);
+int guest_stop(struct tool *t, unsigned vcpu);	/* after the operation under way */
 int guest_wait(struct tool *t, unsigned vcpu, struct probe_op *result);	/* of the first */
 int guest_beats(struct tool *t, unsigned vcpu, uint64_t *beats);
 int guest_moves(struct tool *t, unsigned vcpu);
