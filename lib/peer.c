@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include "guard.h"
 #include "peer.h"
 
 pid_t scry_peer_pid(int fd)
@@ -51,7 +53,19 @@ static struct scry_files *find(struct scry_files *files, const struct stat *st, 
 	return NULL;
 }
 
-unsigned char *scry_files_map(struct scry_files **files, int fd, uint64_t offset, uint64_t size)
+/* It is sealed, or watched over. */
+static bool is_safe(struct scry_files *f, int fd, uint64_t *life)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (!life || (seals >= 0 && seals & F_SEAL_SHRINK))
+		return true;
+	f->guard = scry_guard_begin(f->host, f->size, life);
+	return f->guard;
+}
+
+unsigned char *scry_files_map(struct scry_files **files, int fd, uint64_t offset, uint64_t size,
+			      uint64_t *life)
 {
 	struct scry_files *f;
 	struct stat st;
@@ -74,6 +88,11 @@ unsigned char *scry_files_map(struct scry_files **files, int fd, uint64_t offset
 	}
 	*f = (struct scry_files){ .next = *files, .device = st.st_dev, .inode = st.st_ino,
 				  .offset = offset, .size = size, .host = host };
+	if (!is_safe(f, fd, life)) {
+		munmap(host, size);
+		free(f);
+		return NULL;
+	}
 	*files = f;
 	return host;
 }
@@ -84,6 +103,7 @@ void scry_files_unmap(struct scry_files **files)
 		struct scry_files *f = *files;
 
 		*files = f->next;
+		scry_guard_end(f->guard);
 		munmap(f->host, f->size);
 		free(f);
 	}

@@ -23,12 +23,17 @@ bool scry_peek(pid_t pid, const struct scry_piece *piece, size_t count);
 /* A range of a file of guest RAM, mapped once and kept until the handle is closed. */
 struct scry_files {
 	struct scry_files *next;
+	struct scry_guard *guard;
 	uint64_t device, inode, offset, size;
 	unsigned char *host;
 };
 
-/* Map it, or find it mapped; NULL if that cannot be. */
-unsigned char *scry_files_map(struct scry_files **files, int fd, uint64_t offset, uint64_t size);
+/*
+ * Map it, or find it mapped; NULL if that cannot be.  A file that may be shortened under our
+ * hands ends that life (guard.h); NULL: it is none of those.
+ */
+unsigned char *scry_files_map(struct scry_files **files, int fd, uint64_t offset, uint64_t size,
+			      uint64_t *life);
 void scry_files_unmap(struct scry_files **files);
 
 #endif

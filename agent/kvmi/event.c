@@ -64,7 +64,7 @@ static void on_cr(struct kvmi_state *state, const struct scry_event *e)
 	    !ask(state, KVMI_EVENT_CR, &part, sizeof(part)))
 		return;
 	value = state->reply.new_value;
-	if (value == part.new_value)
+	if (value == part.new_value && !state->sets)
 		return;
 	if (value != part.old_value && put(state->vcpu, reg, value) < 0)
 		fault(state->vcpu);
@@ -90,7 +90,8 @@ static void on_msr(struct kvmi_state *state, const struct scry_event *e)
 	    !ask(state, KVMI_EVENT_MSR, &part, sizeof(part)))
 		return;
 	value = state->reply.new_value;
-	if (value == part.new_value)
+	/* Another register than it was is none that it comes from. */
+	if (value == part.new_value && !state->sets)
 		return;
 	if (value != part.old_value) {
 		vcpu_step_out(state->vcpu);

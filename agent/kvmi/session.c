@@ -89,7 +89,7 @@ static int answer_version(const struct kvmi_header *h)
 	bool steps = kvmi_can_watch(KVMI_EVENT_SINGLESTEP);
 	const struct kvmi_v12_version_reply v12 = { .version = 1, .max_message = KVMI_PAYLOAD_MOST,
 						    .singlestep = steps };
-	const struct kvmi_v7_version_reply v7 = { .version = 1, .eptp = !accel->one_view,
+	const struct kvmi_v7_version_reply v7 = { .version = 1, .eptp = kvmi_view_can_enter(),
 						  .singlestep = steps };
 
 	if (kvmi_options.generation == KVMI_V12)

@@ -60,7 +60,7 @@ int kvmi_view_access(const struct kvmi_request *r)
 	const char *text;
 	int first = 0;
 
-	if (r->access.view && accel->one_view)
+	if (r->access.view && !kvmi_view_can_enter())
 		return -KVMI_EOPNOTSUPP;
 	_Static_assert((int)SCRY_READ == KVMI_READ && (int)SCRY_WRITE == KVMI_WRITE &&
 		       (int)SCRY_EXEC == KVMI_EXEC, "the same bits");
@@ -77,9 +77,14 @@ int kvmi_view_access(const struct kvmi_request *r)
 	return first;
 }
 
+bool kvmi_view_can_enter(void)
+{
+	return !accel->one_view || vcpu_count == 1;
+}
+
 int kvmi_view_enter(struct kvmi_state *state, unsigned view)
 {
-	if (view && accel->one_view)
+	if (view && !kvmi_view_can_enter())
 		return -KVMI_EOPNOTSUPP;
 	state->vcpu->over.on = false;
 	state->vcpu->moves = true;

@@ -7,6 +7,9 @@
 /* The service, when a tool has come: make the views that a kernel of v7 has. */
 void kvmi_view_init(void);
 
+/* May vCPUs be in others than 0?  Not where all of them would have to be in one. */
+bool kvmi_view_can_enter(void);
+
 /* The service: SET_PAGE_ACCESS.  0, or an error negated. */
 int kvmi_view_access(const struct kvmi_request *request);
 

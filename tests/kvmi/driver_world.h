@@ -55,6 +55,7 @@ void test_new_vcpu_paused(void **state);
 void test_bad_version(void **state);
 void test_drawl(void **state);
 void test_private_file(void **state);
+void test_file_cut(void **state);
 void test_not_its_socket(void **state);
 
 #endif

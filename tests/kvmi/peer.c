@@ -308,7 +308,8 @@ static void *work(void *opaque)
 static uint8_t *make_memory(struct peer *p)
 {
 	p->template_fd = open(p->template, O_RDWR | O_CLOEXEC);
-	return mmap(NULL, PEER_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE, p->template_fd, 0);
+	return mmap(NULL, PEER_MEMORY, PROT_READ | PROT_WRITE, p->shares ? MAP_SHARED : MAP_PRIVATE,
+		    p->template_fd, 0);
 }
 
 static void drop_memory(struct peer *p)

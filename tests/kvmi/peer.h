@@ -64,6 +64,7 @@ struct peer {
 	unsigned vcpus;			/* at first; 0 = all */
 	bool drawls;			/* in a greeting without end */
 	const char *template;		/* memory is a private mapping of this file ... */
+	bool shares;			/* ... or one that is shared ... */
 	int template_fd;		/* ... which is open, as QEMU has it */
 	_Atomic unsigned denials;	/* CHECK_COMMANDs that are denied, whichever they are */
 	bool gathers;			/* answers of commands that came together go together */

@@ -318,6 +318,7 @@ int main(int argc, char **argv)
 		TEST(test_inject_stepped), TEST(test_reply_fails), TEST(test_view_fails),
 		TEST(test_remap_fails), TEST(test_nothing_to_skip), TEST(test_new_vcpu_paused),
 		TEST(test_bad_version), TEST(test_drawl), TEST(test_private_file),
+		TEST(test_file_cut),
 		TEST(test_not_its_socket),
 	};
 

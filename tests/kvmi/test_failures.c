@@ -329,6 +329,30 @@ void test_private_file(void **state)
 	assert_int_equal(unlink(template), 0);
 }
 
+/* RAM's file is shortened while it is mapped: an error, and no bus error. */
+void test_file_cut(void **state)
+{
+	struct scry_info info = { .sz = sizeof(info) };
+	struct world *w = *state;
+	char template[100];
+	uint8_t byte;
+
+	snprintf(template, sizeof(template), "%s/template", w->dir);
+	make_template(template);
+	w->peer.template = template;
+	w->peer.shares = true;
+	open_vm(w, generation, LONG);
+	assert_ok(scry_info(w->vm, &info));
+	assert_int_equal(info.ram_access, SCRY_RAM_MAPPED);
+	assert_ok(scry_read_phys(w->vm, 0x234567, &byte, 1));
+	assert_int_equal(truncate(template, 4096), 0);
+	assert_error(SCRY_E_GONE, scry_read_phys(w->vm, 0x234567, &byte, 1));
+	assert_says("shortened");
+	scry_close(w->vm);
+	w->vm = NULL;
+	assert_int_equal(unlink(template), 0);
+}
+
 /* A socket that has another's name by now stays. */
 void test_not_its_socket(void **state)
 {

@@ -147,13 +147,13 @@ static int dump_open(struct scry_vm *vm, const char *address)
 
 static int dump_map(struct scry_vm *vm)
 {
-	static const uint64_t for_ever = DUMP_ALIVE;
+	static const uint64_t for_ever = SCRY_GUARD_ALIVE;
 	struct dump_vm *d = dump_of(vm);
 	const uint64_t *life = d->file.guard ? &d->file.guard->life : &for_ever;
 	struct scry_mapped_region *regions;
 	int ret;
 
-	if (__atomic_load_n(life, __ATOMIC_SEQ_CST) != DUMP_ALIVE)
+	if (__atomic_load_n(life, __ATOMIC_SEQ_CST) != SCRY_GUARD_ALIVE)
 		return scry_fail(SCRY_E_IO, "the file %s has been shortened, or cannot be read any more: "
 				 "open it again", d->file.path);
 	regions = calloc(d->pieces, sizeof(*regions));
@@ -169,7 +169,7 @@ static int dump_map(struct scry_vm *vm)
 			regions[i].region.flags = SCRY_REGION_MAPPED;
 		}
 	}
-	ret = scry_ram_publish(vm, regions, d->pieces, life, DUMP_ALIVE);
+	ret = scry_ram_publish(vm, regions, d->pieces, life, SCRY_GUARD_ALIVE);
 	free(regions);
 	return ret;
 }

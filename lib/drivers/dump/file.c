@@ -64,7 +64,7 @@ int dump_file_open(struct dump_file *file, const char *path)
 
 void dump_file_close(struct dump_file *file)
 {
-	dump_guard_end(file->guard);
+	scry_guard_end(file->guard);
 	if (file->map)
 		munmap(file->map, file->size);
 	dump_zstd_close(file->zstd);
@@ -84,7 +84,7 @@ int dump_file_map(struct dump_file *file)
 	if (map == MAP_FAILED)
 		return 0;
 	file->map = map;
-	file->guard = dump_guard_begin(map, file->size);
+	file->guard = scry_guard_begin(map, file->size, NULL);
 	return file->guard ? 0 : scry_fail(SCRY_E_NOMEM, "out of memory for the dump %s", file->path);
 }
 

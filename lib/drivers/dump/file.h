@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
-#include "guard.h"
+#include "../../guard.h"
 
 struct dump_zstd;
 
@@ -16,7 +16,7 @@ struct dump_file {
 	uint64_t size;			/* of the bytes */
 	unsigned char *map;		/* all of them, or NULL */
 	struct dump_zstd *zstd;		/* NULL = not compressed */
-	struct dump_guard *guard;	/* of the mapping */
+	struct scry_guard *guard;	/* of the mapping */
 };
 
 int dump_file_open(struct dump_file *file, const char *path);

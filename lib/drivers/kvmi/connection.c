@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../../../protocol/futex.h"
+#include "../../guard.h"
 #include "kvmi.h"
 #include "rx.h"
 
@@ -25,7 +26,7 @@ int kvmi_end(struct kvmi_vm *k, int why, const char *sentence)
 	if (atomic_compare_exchange_strong(&k->ended, &none, why)) {
 		snprintf(k->why, sizeof(k->why), "%s", sentence);
 		/* No map is of this life. */
-		atomic_store(&k->life, 2);
+		atomic_store(&k->life, SCRY_GUARD_BROKEN);
 		/* First, so that QEMU does not come again to us. */
 		kvmi_unlisten(k);
 		shutdown(k->socket, SHUT_RDWR);

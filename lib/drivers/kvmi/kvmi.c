@@ -7,6 +7,7 @@
 
 #include <scry/paging.h>
 
+#include "../../guard.h"
 #include "../../peer.h"
 #include "kvmi.h"
 #include "rx.h"
@@ -97,7 +98,7 @@ static struct kvmi_vm *kvmi_new(struct scry_vm *vm)
 	k->vm = vm;
 	k->socket = k->listener = k->wake = k->epoll = -1;
 	k->stepping = -1;
-	k->life = 1;
+	k->life = SCRY_GUARD_ALIVE;
 	k->view[0].exists = true;
 	k->rx = malloc(KVMI_RX_SIZE);
 	k->vcpu = calloc(SCRY_MAX_VCPUS, sizeof(*k->vcpu));

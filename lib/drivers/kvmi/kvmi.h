@@ -154,7 +154,7 @@ struct kvmi_vm {
 	unsigned char *rx;		/* of whoever reads */
 	size_t rx_start, rx_end;
 
-	_Atomic uint64_t life;		/* of struct scry_ram: 1, then 2 when it has ended */
+	_Atomic uint64_t life;		/* of struct scry_ram: SCRY_GUARD_ALIVE, or it has ended */
 	bool can_peek;			/* process_vm_readv() on QEMU finds RAM */
 	struct scry_files *files;	/* of guest RAM, mapped */
 	struct scry_as *as;		/* whoever waits for events decodes instructions by it */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../guard.h"
 #include "kvmi.h"
 #include "qemu_ram.h"
 
@@ -174,12 +175,25 @@ static void split_first(struct finder *f)
 	}
 }
 
+/* A load from the file of guest RAM has failed. */
+static int cut_short(struct kvmi_vm *k)
+{
+	int ret;
+
+	pthread_mutex_lock(&k->lock);
+	ret = kvmi_end(k, SCRY_E_GONE, "the file of its RAM was shortened, or its disk fails");
+	pthread_mutex_unlock(&k->lock);
+	return ret;
+}
+
 int kvmi_map(struct scry_vm *vm)
 {
 	struct kvmi_vm *k = kvmi_of(vm);
 	struct finder *f;
 	int ret;
 
+	if (k->life == SCRY_GUARD_BROKEN && !k->ended)
+		return cut_short(k);
 	if (k->ended)
 		return kvmi_ended(k);
 	f = calloc(1, sizeof(*f));
@@ -192,7 +206,8 @@ int kvmi_map(struct scry_vm *vm)
 	if (!ret) {
 		split_first(f);
 		kvmi_find_ram(k, f->region, f->count);
-		ret = scry_ram_publish(vm, f->region, f->count, (const uint64_t *)&k->life, 1);
+		ret = scry_ram_publish(vm, f->region, f->count, (const uint64_t *)&k->life,
+				       SCRY_GUARD_ALIVE);
 	}
 	free(f);
 	return ret;

@@ -146,6 +146,21 @@ static bool is_candidate(const char *line, struct block *b)
 	return true;
 }
 
+/* Only as that file; in QEMU's process another may take its number at any moment. */
+static int open_if(const char *path, const struct block *b)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_dev == b->device &&
+	    st.st_ino == b->inode)
+		return fd;
+	close(fd);
+	return -1;
+}
+
 /* Its file, as QEMU has it open. */
 static int open_file(const struct kvmi_vm *k, const struct block *b)
 {
@@ -161,7 +176,7 @@ static int open_file(const struct kvmi_vm *k, const struct block *b)
 		snprintf(path, sizeof(path), "/proc/%d/fd/%s", k->vm->pid, e->d_name);
 		if (!stat(path, &st) && S_ISREG(st.st_mode) && st.st_dev == b->device &&
 		    st.st_ino == b->inode)
-			fd = open(path, O_RDWR | O_CLOEXEC);
+			fd = open_if(path, b);
 	}
 	if (d)
 		closedir(d);
@@ -178,7 +193,8 @@ static bool place_region(struct kvmi_vm *k, const struct block *b, struct scry_m
 		return false;
 	r->vmm_host = b->address + offset;
 	if (b->fd >= 0)
-		r->host = scry_files_map(&k->files, b->fd, b->offset + offset, r->region.size);
+		r->host = scry_files_map(&k->files, b->fd, b->offset + offset, r->region.size,
+					 (uint64_t *)&k->life);
 	if (r->host)
 		r->region.flags |= SCRY_REGION_MAPPED;
 	return true;

@@ -104,6 +104,18 @@ static int check_view(struct kvmi_vm *k, const struct kvmi_occurrence *o,
 	return 0;
 }
 
+/* What WRMSR writes with these registers: the kernel has read them already. */
+static uint64_t msr_value(const struct kvmi_occurrence *o, const struct scry_reply *reply)
+{
+	uint64_t low = o->part.msr.new_value, high = low >> 32;
+
+	if (reply->set & SCRY_REG_BIT(SCRY_REG_RAX))
+		low = reply->regs->gpr[SCRY_REG_RAX];
+	if (reply->set & SCRY_REG_BIT(SCRY_REG_RDX))
+		high = reply->regs->gpr[SCRY_REG_RDX];
+	return high << 32 | (uint32_t)low;
+}
+
 static int make_plan(const struct kvmi_occurrence *o, const struct scry_event *e,
 		     const struct scry_reply *reply, struct plan *p)
 {
@@ -111,7 +123,7 @@ static int make_plan(const struct kvmi_occurrence *o, const struct scry_event *e
 	if (reply->set)
 		p->regs = *reply->regs;
 	p->value = o->event == KVMI_EVENT_CR ? o->part.cr.new_value :
-		   o->event == KVMI_EVENT_MSR ? o->part.msr.new_value : 0;
+		   o->event == KVMI_EVENT_MSR ? msr_value(o, reply) : 0;
 	if (reply->action >= SCRY_DENY)
 		return plan_inject(o, e, reply, p);
 	if (reply->set & SCRY_REG_BIT(SCRY_REG_RIP))

@@ -197,6 +197,9 @@ static int take_qemu(struct kvmi_vm *k, int listener, const struct kvmi_address 
 		if (poll(&p, 1, (int)((end - now) / 1000000u) + 1) <= 0)
 			continue;
 		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+			return scry_fail(SCRY_E_IO, "a VM came to %s, and could not be let in: %s",
+					 address->socket.sun_path, strerror(errno));
 		if (fd < 0)
 			continue;
 		now = scry_now_ns() + (uint64_t)k->vm->timeout_ms * 1000000u;

@@ -55,7 +55,7 @@ static int publish(struct qemu_vm *q, const struct scry_agent_map *map,
 		regions[i].vmm_host = r->host;
 		if (r->file >= 0)
 			regions[i].host = scry_files_map(&q->files, call->fds[r->file],
-							  r->file_offset, r->size);
+							  r->file_offset, r->size, NULL);
 		if (regions[i].host)
 			regions[i].region.flags |= SCRY_REGION_MAPPED;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * usage: kvmi-raw SOCKET 7|12 GROUP [ARGUMENT]
- * A tool that a QEMU with the probe connects to; prints "ok NAME" or "FAIL NAME: why".
+ * usage: kvmi-raw SOCKET 7|12 GROUP [TEST...]
+ * A tool that a QEMU with the probe connects to; prints "ok NAME" or "FAIL NAME: why",
+ * and, with KVMI_UNDER_KVM set, "skip NAME: what is lacking" for what needs it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ static const struct {
 	{ "trace", tests_trace, false },
 	{ "dies", tests_dies, false },
 	{ "stuck", tests_stuck, false },
+	{ "attack", tests_attack, false },
 };
 
 /* Each on a connection of its own, so that none has what another has left. */
@@ -38,6 +40,10 @@ static int run(struct tool *t, const struct test *test, bool connects)
 		return 0;
 	t->why[0] = 0;
 	status = connects ? 0 : tool_accept(t, NULL);
+	if (status == 0 && getenv("KVMI_UNDER_KVM") && !t->lacks)
+		status = tool_find_lacks(t);
+	if (status == 0 && tool_skips(t, test))
+		return 0;
 	if (status == 0)
 		status = test->run(t);
 	tool_hang_up(t);
@@ -49,13 +55,23 @@ static int run(struct tool *t, const struct test *test, bool connects)
 	return status;
 }
 
+/* No names are all. */
+static bool is_named(const struct test *test, char **names)
+{
+	bool named = !*names;
+
+	for (; *names; names++)
+		named |= strcmp(*names, test->name) == 0;
+	return named;
+}
+
 int main(int argc, char **argv)
 {
 	struct tool t = { .path = argc > 3 ? argv[1] : NULL };
 	int failed = 0;
 
 	if (argc < 4) {
-		fprintf(stderr, "usage: kvmi-raw SOCKET 7|12 GROUP [TEST]\n");
+		fprintf(stderr, "usage: kvmi-raw SOCKET 7|12 GROUP [TEST...]\n");
 		return 2;
 	}
 	t.generation = strcmp(argv[2], "7") == 0 ? KVMI_V7 : KVMI_V12;
@@ -67,7 +83,7 @@ int main(int argc, char **argv)
 	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)
 		for (const struct test *test = groups[g].tests;
 		     strcmp(groups[g].name, argv[3]) == 0 && test->name; test++)
-			if (argc < 5 || strcmp(argv[4], test->name) == 0)
+			if (is_named(test, argv + 4))
 				failed |= run(&t, test, groups[g].connects) < 0;
 	free(t.event);
 	printf("done\n");

@@ -122,7 +122,7 @@ static int held(struct tool *t)
 	struct message m;
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (t->generation == KVMI_V12 && !kinds[i].v12)
+		if (tool_lacks(t, kinds[i].event) || (t->generation == KVMI_V12 && !kinds[i].v12))
 			continue;
 		DO(hold(t, &kinds[i], rounds, &m));
 		/* Commands that wait to be carried out go with it. */
@@ -140,7 +140,7 @@ static int pending(struct tool *t)
 	struct kvmi_gprs gprs;
 	struct message m;
 
-	DO(hold(t, &kinds[0], 4, &m));
+	DO(hold(t, &kinds[tool_lacks(t, kinds[0].event)], 4, &m));
 	gprs = tool_arch(t, &m)->gprs;
 	gprs.rip = 0;
 	EXPECT(t, 0, tool_vcpu(t, 0, KVMI_SET_REGISTERS, &gprs, sizeof(gprs), NULL));

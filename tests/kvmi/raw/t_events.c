@@ -5,6 +5,7 @@
 #include "tool.h"
 
 #define CR4_PGE 0x80
+#define MSR     0x174
 
 static uint64_t rip_of(struct tool *t, struct message *m)
 {
@@ -78,28 +79,39 @@ static int cr3(struct tool *t)
 	return 0;
 }
 
-static int msr(struct tool *t)
+static int msr_one(struct tool *t, uint64_t answer)
 {
 	struct kvmi_event_msr *msr;
+	struct kvmi_gprs gprs;
 	struct probe_op op;
 	struct message m;
 
 	EXPECT(t, 0, tool_control(t, 0, KVMI_EVENT_MSR, true));
-	EXPECT(t, 0, tool_msr(t, 0, 0x174, true));
+	EXPECT(t, 0, tool_msr(t, 0, MSR, true));
 	DO(begin(t, OP(WRMSR, .arg = 0x175, .value = 0x1000)));	/* another one */
 	DO(guest_wait(t, 0, NULL));
-	DO(begin(t, OP(WRMSR, .arg = 0x174, .value = 0x1234)));
+	DO(begin(t, OP(WRMSR, .arg = MSR, .value = 0x1234)));
 	DO(tool_event(t, KVMI_EVENT_MSR, 0, sizeof(*msr), &m));
 	msr = tool_part(t, &m);
-	CHECK(t, msr->msr == 0x174 && msr->new_value == 0x1234, "MSR %#x -> %#llx", msr->msr,
+	CHECK(t, msr->msr == MSR && msr->new_value == 0x1234, "MSR %#x -> %#llx", msr->msr,
 	      (unsigned long long)msr->new_value);
-	DO(tool_reply_value(t, &m, 0x4321));
+	/* What is written the reply says, and not the register that it was to come from. */
+	gprs = tool_arch(t, &m)->gprs;
+	gprs.rax = 0x5678;
+	EXPECT(t, 0, tool_vcpu(t, 0, KVMI_SET_REGISTERS, &gprs, sizeof(gprs), NULL));
+	DO(tool_reply_value(t, &m, answer));
 	DO(guest_wait(t, 0, NULL));
-	EXPECT(t, 0, tool_msr(t, 0, 0x174, false));
-	DO(begin(t, OP(RDMSR, .arg = 0x174)));
+	EXPECT(t, 0, tool_msr(t, 0, MSR, false));
+	DO(begin(t, OP(RDMSR, .arg = MSR)));
 	DO(guest_wait(t, 0, &op));
-	CHECK(t, op.out[0] == 0x4321, "the MSR holds %#llx", (unsigned long long)op.out[0]);
+	CHECK(t, op.out[0] == answer, "the MSR holds %#llx", (unsigned long long)op.out[0]);
 	return 0;
+}
+
+static int msr(struct tool *t)
+{
+	DO(msr_one(t, 0x4321));
+	return msr_one(t, 0x1234);
 }
 
 static int xsetbv(struct tool *t)
@@ -302,19 +314,23 @@ static int inject(struct tool *t)
 	const struct kvmi_inject pf = { .vector = 14, .error_code = 2, .cr2 = PROBE_NOWHERE };
 	uint64_t gpa = PROBE_VCPU_GPA + offsetof(struct probe_vcpu, last_vector), seen[4];
 	struct kvmi_event_trap *trap;
-	const struct probe_op op = OP(WRMSR, .arg = 0x174, .value = 0x1234);
+	bool by_msr = tool_lacks(t, KVMI_EVENT_CR);
+	enum kvmi_event event = by_msr ? KVMI_EVENT_MSR : KVMI_EVENT_CR;
+	const struct probe_op op = by_msr ? OP(WRMSR, .arg = MSR, .value = 0x777) :
+				   OP(CR4, .value = t->probe.cr4 ^ CR4_PGE);
 	struct probe_op result;
 	struct message m;
 	uint64_t rip;
 
 	EXPECT(t, KVMI_EINVAL, tool_vcpu(t, 0, KVMI_INJECT_EXCEPTION, &bad, sizeof(bad), NULL));
-	EXPECT(t, 0, tool_control(t, 0, KVMI_EVENT_MSR, true));
-	EXPECT(t, 0, tool_msr(t, 0, 0x174, true));
+	EXPECT(t, 0, tool_control(t, 0, event, true));
+	EXPECT(t, 0, by_msr ? tool_msr(t, 0, MSR, true) : tool_cr(t, 0, 4, true));
 	for (int i = 0; i < 2; i++) {
 		const struct kvmi_inject *what = i ? &pf : &ud;
 
 		DO(begin(t, op));
-		DO(tool_event(t, KVMI_EVENT_MSR, 0, sizeof(struct kvmi_event_msr), &m));
+		_Static_assert(sizeof(struct kvmi_event_cr) == sizeof(struct kvmi_event_msr), "sizes");
+		DO(tool_event(t, event, 0, sizeof(struct kvmi_event_msr), &m));
 		rip = rip_of(t, &m);
 		EXPECT(t, 0, tool_vcpu(t, 0, KVMI_INJECT_EXCEPTION, what, sizeof(*what), NULL));
 		EXPECT(t, KVMI_EBUSY, tool_vcpu(t, 0, KVMI_INJECT_EXCEPTION, what, sizeof(*what), NULL));

@@ -137,15 +137,17 @@ static int cut(struct tool *t)
 /* Tools that come and go, with events on their way. */
 static int come_and_go(struct tool *t)
 {
-	struct probe_op op = OP(CR3, .value = t->probe.cr3[0],
+	bool by_msr = tool_lacks(t, KVMI_EVENT_CR);
+	struct probe_op op = by_msr ? OP(WRMSR, .arg = 0x174, .value = 1, .toggle = 3) :
+			     OP(CR3, .value = t->probe.cr3[0],
 				.toggle = t->probe.cr3[0] ^ t->probe.cr3[1]);
 
 	for (unsigned i = 0; i < t->vcpus; i++)
-		DO(guest_start(t, i, &op, 1, 100000));
+		DO(guest_start(t, i, &op, 1, by_msr ? 10000 : 100000));
 	for (unsigned round = 0; round < 20; round++) {
 		for (unsigned i = 0; i < t->vcpus; i++) {
-			EXPECT(t, 0, tool_cr(t, i, 3, true));
-			EXPECT(t, 0, tool_control(t, i, KVMI_EVENT_CR, true));
+			EXPECT(t, 0, by_msr ? tool_msr(t, i, 0x174, true) : tool_cr(t, i, 3, true));
+			EXPECT(t, 0, tool_control(t, i, by_msr ? KVMI_EVENT_MSR : KVMI_EVENT_CR, true));
 			if (round % 3 == 0)
 				EXPECT(t, 0, tool_pause(t, i, round % 2));
 		}

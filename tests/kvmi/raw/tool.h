@@ -24,6 +24,7 @@ struct tool {
 	struct kvmi_handshake hello;
 	uint32_t seq;			/* of the last command */
 	unsigned events, vcpus;
+	uint32_t lacks;			/* events that it cannot have: 1u << enum kvmi_event */
 	struct message *event;		/* EVENTS_MOST: those that came while a reply was waited for */
 	struct probe_header probe;
 	char why[512];
@@ -38,7 +39,7 @@ struct test {
 
 extern const struct test tests_commands[], tests_events[], tests_flow[], tests_hostile[],
 	tests_denied[], tests_key[], tests_asleep[], tests_hold[],
-	tests_trace[], tests_dies[], tests_stuck[];
+	tests_trace[], tests_dies[], tests_stuck[], tests_attack[];
 
 int fail(struct tool *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -103,6 +104,14 @@ void *tool_part(const struct tool *t, struct message *m);
 int tool_reply(struct tool *t, const struct message *event, enum kvmi_action action,
 	       const void *data, size_t size);
 int tool_reply_value(struct tool *t, const struct message *event, uint64_t value);
+
+/* lacks.c: which events the server says that it cannot have under KVM; is a test one of those? */
+int tool_find_lacks(struct tool *t);
+bool tool_skips(const struct tool *t, const struct test *test);
+static inline bool tool_lacks(const struct tool *t, enum kvmi_event event)
+{
+	return t->lacks >> event & 1;
+}
 
 /* Commands as the tests use them most. */
 int tool_pause(struct tool *t, unsigned vcpu, bool wait);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef SCRY_DUMP_GUARD_H
-#define SCRY_DUMP_GUARD_H
+#ifndef SCRY_GUARD_H
+#define SCRY_GUARD_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -10,21 +10,24 @@
  * behind its end is then a SIGBUS, in whatever thread and function it happens.
  * There is no other way to hear of it than a handler, which belongs to the whole
  * process: this is the one piece of state that libscry has outside its handles.
- * Installed while a dump is mapped, it puts an empty page where the fault was and
+ * Installed while such a file is mapped, it puts an empty page where the fault was and
  * ends the map's life, so that whoever reads sees, behind the read, that the map
  * is no longer true (memory.h), and reports an error.  Faults elsewhere go to the
  * handler that was there before.  A program that installs its own handler while
- * a dump is open loses the guard, and nothing else.
+ * a VM or a dump is open loses the guard, and nothing else.
  */
-struct dump_guard {
-	uint64_t life;		/* DUMP_ALIVE, or DUMP_BROKEN once a load failed */
+struct scry_guard {
+	uint64_t life;		/* SCRY_GUARD_ALIVE, or SCRY_GUARD_BROKEN once a load failed */
 };
 
-#define DUMP_ALIVE  1u
-#define DUMP_BROKEN 2u
+#define SCRY_GUARD_ALIVE  1u
+#define SCRY_GUARD_BROKEN 2u
 
-/* Watch over a mapping until dump_guard_end(); NULL when out of memory. */
-struct dump_guard *dump_guard_begin(const void *map, size_t size);
-void dump_guard_end(struct dump_guard *guard);
+/*
+ * Watch over a mapping until scry_guard_end(); NULL when out of memory.  Another life that
+ * ends with the guard's may be given.
+ */
+struct scry_guard *scry_guard_begin(const void *map, size_t size, uint64_t *other_life);
+void scry_guard_end(struct scry_guard *guard);
 
 #endif

@@ -16,9 +16,10 @@
  * in any thread at any moment.
  */
 struct node {
-	struct dump_guard guard;	/* what callers see */
+	struct scry_guard guard;	/* what callers see */
 	struct node *next;
 	bool used;			/* under the lock */
+	uint64_t *_Atomic other_life;	/* or NULL */
 	_Atomic uintptr_t start, end;	/* end = 0: watches nothing */
 };
 
@@ -57,14 +58,17 @@ static void on_bus_error(int signal, siginfo_t *info, void *context)
 {
 	uintptr_t address = (uintptr_t)info->si_addr;
 	struct node *n = info->si_code > 0 ? find(address) : NULL;
+	uint64_t *other = n ? atomic_load(&n->other_life) : NULL;
 	int saved = errno;
 
-	if (!n || mmap((void *)(address & ~(PAGE - 1)), PAGE, PROT_READ,
+	if (!n || mmap((void *)(address & ~(PAGE - 1)), PAGE, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
 		pass_on(signal, info, context);
 		return;
 	}
-	__atomic_store_n(&n->guard.life, DUMP_BROKEN, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&n->guard.life, SCRY_GUARD_BROKEN, __ATOMIC_SEQ_CST);
+	if (other)
+		__atomic_store_n(other, SCRY_GUARD_BROKEN, __ATOMIC_SEQ_CST);
 	errno = saved;
 }
 
@@ -102,7 +106,7 @@ static struct node *free_node(void)
 	return n;
 }
 
-struct dump_guard *dump_guard_begin(const void *map, size_t size)
+struct scry_guard *scry_guard_begin(const void *map, size_t size, uint64_t *other_life)
 {
 	struct node *n;
 
@@ -110,7 +114,8 @@ struct dump_guard *dump_guard_begin(const void *map, size_t size)
 	n = free_node();
 	if (n) {
 		n->used = true;
-		n->guard.life = DUMP_ALIVE;
+		n->guard.life = SCRY_GUARD_ALIVE;
+		atomic_store(&n->other_life, other_life);
 		atomic_store(&n->start, (uintptr_t)map);
 		/* The last page is mapped whole. */
 		atomic_store(&n->end, ((uintptr_t)map + size + PAGE - 1) & ~(PAGE - 1));
@@ -121,7 +126,7 @@ struct dump_guard *dump_guard_begin(const void *map, size_t size)
 	return n ? &n->guard : NULL;
 }
 
-void dump_guard_end(struct dump_guard *guard)
+void scry_guard_end(struct scry_guard *guard)
 {
 	struct node *n = (struct node *)guard;
 
