@@ -49,7 +49,7 @@ int qemu_plugin_install(uint64_t id, const struct plugin_info *info, int argc, c
 	    identity_init(argc, argv) < 0 ||
 	    accel->init(id, (unsigned)info->max_vcpus) < 0)
 		return -1;
-	if (kvmi_link_init() < 0 || service_start((unsigned)info->smp_vcpus) < 0)
+	if (kvmi_link_init(id) < 0 || service_start((unsigned)info->smp_vcpus) < 0)
 		return -1;
 	qemu.qemu_plugin_register_atexit_cb(id, at_exit, NULL);
 	return 0;

@@ -100,7 +100,8 @@ int identity_init(int argc, char **argv)
 		else if (!kvmi_option(argv[i], &status))
 			return refuse("no option \"%s\": there are name=NAME, socket=PATH and, for a "
 				      "tool that speaks KVMI, kvmi=PATH, kvmi-version=7|12, "
-				      "kvmi-key=ID, kvmi-command=N and kvmi-event=N", argv[i]);
+				      "kvmi-key=ID, kvmi-reply-timeout=SECONDS, kvmi-command=N and "
+				      "kvmi-event=N", argv[i]);
 		if (status < 0)
 			return -1;
 	}

@@ -12,6 +12,7 @@
 #include "agent/client/client.h"
 #include "agent/event/power.h"
 #include "agent/refuse.h"
+#include "dial.h"
 #include "greeting.h"
 #include "host.h"
 #include "link.h"
@@ -25,6 +26,7 @@
 #define RECONNECT_FIRST (SECOND / 500)	/* soon, then at ever longer intervals */
 #define RECONNECT_LAST  (2 * SECOND)
 #define RECONNECT_WRONG (SECOND / 10)	/* after a tool that spoke wrongly from the start */
+#define RECONNECT_RESET (SECOND / 4)	/* the firmware resets a machine once more */
 #define GREETING_NS     (10 * SECOND)	/* that QEMU waits for the tool's answer */
 #define UNHOOK_NS       (60 * SECOND)	/* and for it to let go of a machine that stops */
 #define NEVER           UINT64_MAX
@@ -41,16 +43,17 @@ static struct {
 	uint64_t interval_ns;		/* between tries */
 	uint64_t up_ns;			/* since when there is a session */
 	_Atomic bool was_wrong;		/* it is ended for what the tool sent */
-	bool told;			/* why there is no connection */
+	char told[200];			/* why there is no connection */
 	struct kvmi_greeting greeting;
 	pthread_mutex_t lock;		/* of what has been read, while there is a session */
 	uint8_t in[2 * KVMI_MESSAGE_MOST];
 	size_t have;
 	_Atomic bool stuck;		/* the first of it is for the service to see */
+	_Atomic bool ended;		/* nothing more is to be read */
 	_Atomic unsigned direct;	/* steps when a vCPU's thread has read something */
 	unsigned direct_seen;
 	/* QEMU's threads write these. */
-	_Atomic bool stopped, was_stopped, was_reset;
+	_Atomic bool stopped, was_stopped, was_reset, was_plugged;
 } link_ = { .fd = -1, .bell = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static bool is_wanted(void)
@@ -80,7 +83,15 @@ static void on_reset(void)
 	kvmi_link_ring();
 }
 
-int kvmi_link_init(void)
+static void on_vcpu(uint64_t plugin_id, unsigned vcpu)
+{
+	(void)plugin_id;
+	(void)vcpu;
+	atomic_store(&link_.was_plugged, true);
+	kvmi_link_ring();
+}
+
+int kvmi_link_init(uint64_t plugin_id)
 {
 	if (!is_wanted())
 		return 0;
@@ -88,6 +99,7 @@ int kvmi_link_init(void)
 	link_.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (link_.bell < 0)
 		return refuse("cannot make an eventfd: %s", strerror(errno));
+	qemu.qemu_plugin_register_vcpu_init_cb(plugin_id, on_vcpu);
 	return kvmi_host_init();
 }
 
@@ -114,13 +126,16 @@ bool kvmi_link_is_up(pid_t *pid)
 	return true;
 }
 
-/* Say once why there is no connection, until there is one. */
+/* Say once why there is no connection, until there is one, or it is another reason. */
 static void tell(const char *why, const char *more)
 {
-	if (!link_.told)
-		fprintf(stderr, "scry-agent: KVMI tool at %s: %s%s\n",
-			kvmi_options.address.sun_path, why, more);
-	link_.told = true;
+	char text[sizeof(link_.told)];
+
+	snprintf(text, sizeof(text), "%s%s", why, more);
+	if (strcmp(text, link_.told) != 0)
+		fprintf(stderr, "scry-agent: KVMI tool at %s: %s\n",
+			kvmi_options.address.sun_path, text);
+	strcpy(link_.told, text);
 }
 
 static void try_later(void)
@@ -163,13 +178,16 @@ static void see_machine(void)
 		link_.due_ns = scry_now_ns() + UNHOOK_NS;
 	else if (link_.state != IDLE && (reset || stopped))
 		hang_up();
+	if (atomic_exchange(&link_.was_plugged, false) && link_.state == UP)
+		kvmi_session_plug();
+	if (reset && link_.state == IDLE)
+		link_.due_ns = scry_now_ns() + RECONNECT_RESET;
 }
 
 static void try_to_connect(void)
 {
-	const struct sockaddr *address = (const struct sockaddr *)&kvmi_options.address;
 	pid_t client = client_pid();
-	char number[16];
+	char number[16], why[160];
 	int fd;
 
 	try_later();
@@ -180,11 +198,12 @@ static void try_to_connect(void)
 		tell("it can have this VM when scry's client has ended, which is process ", number);
 		return;
 	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = kvmi_dial(why, sizeof(why));
+	if (why[0])
+		tell(why, "");
 	if (fd < 0)
 		return;
-	if (connect(fd, address, sizeof(kvmi_options.address)) < 0 ||
-	    kvmi_greeting_send(&link_.greeting, fd) < 0) {
+	if (kvmi_greeting_send(&link_.greeting, fd) < 0) {
 		close(fd);
 		return;
 	}
@@ -209,13 +228,13 @@ static void see_greeting(void)
 		return;
 	}
 	link_.state = UP;
-	link_.told = false;
+	link_.told[0] = 0;
 	link_.due_ns = NEVER;
 	link_.interval_ns = 0;
 	link_.up_ns = scry_now_ns();
 	atomic_store(&link_.was_wrong, false);
 	link_.have = 0;
-	link_.stuck = false;
+	link_.stuck = link_.ended = false;
 	kvmi_out_open(link_.fd);
 	kvmi_session_begin();
 }
@@ -255,7 +274,7 @@ static int take_messages(bool service)
 }
 
 /* With the lock held.  -1 = hang up. */
-static int read_messages(bool service)
+static int read_some(bool service)
 {
 	ssize_t n = recv(link_.fd, link_.in + link_.have, sizeof(link_.in) - link_.have, MSG_DONTWAIT);
 
@@ -269,12 +288,22 @@ static int read_messages(bool service)
 	return take_messages(service);
 }
 
+/* Behind a wrong message nothing is looked at, whoever reads. */
+static int read_messages(bool service)
+{
+	int status = link_.ended ? -1 : read_some(service);
+
+	link_.ended = status < 0;
+	return status;
+}
+
 static void see_messages(bool readable)
 {
-	int status = 0;
+	int status;
 
 	pthread_mutex_lock(&link_.lock);
-	if (link_.stuck)
+	status = link_.ended ? -1 : 0;
+	if (!status && link_.stuck)
 		status = take_messages(true);
 	if (!status && readable)
 		status = read_messages(true);
@@ -288,15 +317,15 @@ void kvmi_link_read(void)
 {
 	if (kvmi_out_waiting() >= UNREAD_MOST || pthread_mutex_trylock(&link_.lock) != 0)
 		return;
-	/* If it is the end the service sees that, too. */
-	if (!link_.stuck && read_messages(false) < 0)
-		link_.have = 0;
+	/* If it is the end the service is to see that. */
+	if (!link_.stuck && !link_.ended && read_messages(false) < 0)
+		kvmi_link_ring();
 	pthread_mutex_unlock(&link_.lock);
 }
 
 int kvmi_link_fd(void)
 {
-	return link_.stuck || kvmi_out_waiting() >= UNREAD_MOST ? -1 : link_.fd;
+	return link_.stuck || link_.ended || kvmi_out_waiting() >= UNREAD_MOST ? -1 : link_.fd;
 }
 
 /* As long as they do, the service need not wake up each time. */

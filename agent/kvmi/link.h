@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -13,7 +14,7 @@
  */
 
 /* While the plugin is installed.  0, or refuse(). */
-int kvmi_link_init(void);
+int kvmi_link_init(uint64_t plugin_id);
 
 /* With QEMU's big lock free: the machine has been made. */
 void kvmi_link_start(void);

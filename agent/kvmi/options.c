@@ -50,6 +50,18 @@ static int set_generation(const char *value)
 	return 0;
 }
 
+static int set_reply_timeout(const char *value)
+{
+	unsigned long seconds;
+	char *end;
+
+	seconds = strtoul(value, &end, 10);
+	if (value[0] < '0' || value[0] > '9' || *end || seconds > 86400)
+		return refuse("kvmi-reply-timeout=%s: 0 (for ever) to 86400 seconds", value);
+	kvmi_options.reply_timeout_ns = seconds * UINT64_C(1000000000);
+	return 0;
+}
+
 static int add_number(const char *text, bool event)
 {
 	if (number_count == NUMBERS)
@@ -77,6 +89,8 @@ bool kvmi_option(const char *argument, int *status)
 		*status = add_number(value, false);
 	else if (len == 10 && strncmp(argument, "kvmi-event", len) == 0)
 		*status = add_number(value, true);
+	else if (len == 18 && strncmp(argument, "kvmi-reply-timeout", len) == 0)
+		*status = set_reply_timeout(value);
 	else if (len == 8 && strncmp(argument, "kvmi-key", len) == 0)
 		kvmi_options.key = value, *status = 0;
 	else

@@ -12,6 +12,7 @@ extern struct kvmi_options {
 	struct sockaddr_un address;	/* of the tool's socket; no path = no server */
 	enum kvmi_generation generation;
 	const char *key;		/* the id of a `secret` object, or NULL */
+	uint64_t reply_timeout_ns;	/* that a vCPU waits for the reply to an event; 0 = for ever */
 	struct {
 		bool listed;		/* only what is named is allowed */
 		bool named[KVMI_COMMAND_COUNT];

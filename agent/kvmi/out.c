@@ -166,7 +166,7 @@ void kvmi_out_gather(bool on)
 
 void kvmi_out_hang_up(const char *why)
 {
-	fprintf(stderr, "scry-agent: KVMI: %s: hanging up, as a kernel does\n", why);
+	fprintf(stderr, "scry-agent: KVMI: %s: hanging up\n", why);
 	kvmi_link_is_wrong();
 	pthread_mutex_lock(&out.lock);
 	hang_up();

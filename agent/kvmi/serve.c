@@ -137,9 +137,25 @@ static void send_event(struct kvmi_state *state, const void *part, size_t size)
 	}
 }
 
+/* So long a reply is waited for; a pause lasts as long as the tool wants. */
+static uint64_t patience_ends(enum kvmi_event event)
+{
+	return kvmi_options.reply_timeout_ns && event != KVMI_EVENT_PAUSE ?
+	       scry_now_ns() + kvmi_options.reply_timeout_ns : UINT64_MAX;
+}
+
+static void look_at_clock(uint64_t *end_ns)
+{
+	if (*end_ns == UINT64_MAX || scry_now_ns() < *end_ns)
+		return;
+	*end_ns = UINT64_MAX;
+	kvmi_out_hang_up("no reply to an event within kvmi-reply-timeout=");
+}
+
 bool kvmi_ask(struct kvmi_state *state, enum kvmi_event event, const void *part, size_t size)
 {
 	bool answered, nested = enter(state);
+	uint64_t end_ns = patience_ends(event);
 
 	state->event = event;
 	state->sets = false;
@@ -148,8 +164,10 @@ bool kvmi_ask(struct kvmi_state *state, enum kvmi_event event, const void *part,
 	while (state->waits && !kvmi_is_released(state)) {
 		uint32_t seen = atomic_load(&state->mail.word);
 
-		if (!serve(state) && !kvmi_is_released(state))
+		if (!serve(state) && !kvmi_is_released(state)) {
 			wait(state, seen);
+			look_at_clock(&end_ns);
+		}
 	}
 	answered = !state->waits;
 	state->waits = false;
@@ -166,6 +184,7 @@ bool kvmi_ask(struct kvmi_state *state, enum kvmi_event event, const void *part,
 static void park(struct vcpu *vcpu)
 {
 	struct kvmi_state *state = kvmi_state_of(vcpu);
+	enum kvmi_event next;
 
 	if (kvmi_is_released(state))
 		return;
@@ -173,11 +192,14 @@ static void park(struct vcpu *vcpu)
 	while (!kvmi_is_released(state)) {
 		if (serve(state))
 			continue;
-		if (!atomic_load(&state->pauses))
+		if (atomic_exchange(&state->is_new, false))
+			next = KVMI_EVENT_CREATE_VCPU;
+		else if (atomic_load(&state->pauses) && atomic_fetch_sub(&state->pauses, 1))
+			next = KVMI_EVENT_PAUSE;
+		else
 			break;
-		atomic_fetch_sub(&state->pauses, 1);
 		vcpu->rip = cpu_get64(vcpu->cpu, cpu_layout.eip);
-		kvmi_ask(state, KVMI_EVENT_PAUSE, NULL, 0);
+		kvmi_ask(state, next, NULL, 0);
 	}
 	leave(state);
 }

@@ -19,7 +19,7 @@
 
 static struct {
 	struct kvmi_how how;	/* commands are answered */
-	bool unhook;		/* the tool wants to be told of UNHOOK */
+	bool unhook, create;	/* the tool wants to be told of UNHOOK, of CREATE_VCPU */
 } session;
 
 void kvmi_session_init(void)
@@ -35,6 +35,7 @@ static void reset(struct kvmi_state *state)
 {
 	kvmi_mailbox_clear(&state->mail);
 	atomic_store(&state->pauses, 0);
+	atomic_store(&state->is_new, false);
 	atomic_store(&state->events, 0);
 	atomic_store(&state->crs, 0);
 	atomic_store(&state->steps, false);
@@ -42,6 +43,13 @@ static void reset(struct kvmi_state *state)
 		atomic_store_explicit(&state->msrs[i], 0, memory_order_relaxed);
 	atomic_store(&state->task, NULL);
 	state->waits = state->sets = false;
+}
+
+static void begin(struct kvmi_state *state)
+{
+	reset(state);
+	kvmi_mailbox_ready(&state->mail);
+	atomic_store(&state->mail.released, false);
 }
 
 void kvmi_session_begin(void)
@@ -53,10 +61,21 @@ void kvmi_session_begin(void)
 	qemu.bql_unlock();
 	vcpu_serve(&kvmi_client);
 	kvmi_view_init();
-	for (unsigned i = 0; i < vcpu_count; i++) {
-		reset(&kvmi_states[i]);
-		kvmi_mailbox_ready(&kvmi_states[i].mail);
-		atomic_store(&kvmi_states[i].mail.released, false);
+	for (unsigned i = 0; i < vcpu_count; i++)
+		begin(&kvmi_states[i]);
+}
+
+void kvmi_session_plug(void)
+{
+	unsigned before = vcpu_count;
+
+	bql_lock();
+	vcpu_find_new();
+	qemu.bql_unlock();
+	for (unsigned i = before; i < vcpu_count; i++) {
+		begin(&kvmi_states[i]);
+		atomic_store(&kvmi_states[i].is_new, session.create);
+		vcpu_call(kvmi_states[i].vcpu);
 	}
 }
 
@@ -208,6 +227,8 @@ static int control_events(const struct kvmi_request *r)
 		return -KVMI_EPERM;
 	if (r->events.event == KVMI_EVENT_UNHOOK)
 		session.unhook = r->events.enable;
+	else
+		session.create = r->events.enable;
 	return 0;
 }
 

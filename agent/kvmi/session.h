@@ -16,6 +16,9 @@ void kvmi_session_init(void);
 void kvmi_session_begin(void);
 void kvmi_session_end(void);
 
+/* vCPUs have been plugged in. */
+void kvmi_session_plug(void);
+
 /* Ask it to let go.  False if it does not want to be asked. */
 bool kvmi_session_unhook(void);
 

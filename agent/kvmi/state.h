@@ -11,6 +11,7 @@ struct kvmi_state {
 	struct vcpu *vcpu;
 	struct kvmi_mailbox mail;
 	_Atomic unsigned pauses;	/* PAUSEs whose event is still to come */
+	_Atomic bool is_new;		/* its first event, CREATE_VCPU, is still to come */
 	unsigned served;		/* messages since QEMU's own work was done */
 
 	/* What the tool wants to be told of: the vCPU's thread writes, the service reads. */

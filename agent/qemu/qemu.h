@@ -121,6 +121,8 @@ struct qemu_version {
 	X(void, x86_cpu_xrstor_all_areas, (struct qemu_cpu *, const void *, uint32_t)) \
 	X(void, update_fp_status, (struct qemu_env *)) \
 	X(void, update_mxcsr_status, (struct qemu_env *)) \
+	X(void, qemu_plugin_register_vcpu_init_cb, \
+	  (uint64_t id, void (*cb)(uint64_t id, unsigned vcpu))) \
 	X(void, qemu_plugin_register_vcpu_tb_trans_cb, \
 	  (uint64_t id, void (*)(uint64_t id, struct qemu_tb *))) \
 	X(void, qemu_plugin_register_vcpu_insn_exec_cb, \

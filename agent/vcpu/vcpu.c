@@ -26,12 +26,12 @@ void vcpu_work(struct vcpu *vcpu)
 	qemu.bql_unlock();
 }
 
-int vcpu_find_all(void)
+static int find(unsigned first)
 {
 	struct qemu_cpu *cpu;
 	unsigned n;
 
-	for (n = 0; (cpu = qemu.qemu_get_cpu((int)n)); n++) {
+	for (n = first; (cpu = qemu.qemu_get_cpu((int)n)); n++) {
 		if (n == SCRY_AGENT_VCPUS)
 			return refuse("more than %u vCPUs: only the first %u can be watched",
 				      SCRY_AGENT_VCPUS, SCRY_AGENT_VCPUS);
@@ -41,6 +41,16 @@ int vcpu_find_all(void)
 	}
 	vcpu_count = n;
 	return (int)n;
+}
+
+int vcpu_find_all(void)
+{
+	return find(0);
+}
+
+int vcpu_find_new(void)
+{
+	return find(vcpu_count);
 }
 
 struct vcpu *vcpu_of(const struct qemu_cpu *cpu)

@@ -86,6 +86,9 @@ extern unsigned vcpu_count;
 /* Look them up; under QEMU's big lock.  How many there are, or refuse(). */
 int vcpu_find_all(void);
 
+/* Those that have been plugged in since. */
+int vcpu_find_new(void);
+
 /* The vCPU that is QEMU's, or NULL. */
 struct vcpu *vcpu_of(const struct qemu_cpu *cpu);
 

@@ -37,6 +37,7 @@ void test_new_vcpu_in_step(void **state);
 void test_step_ends_elsewhere(void **state);
 void test_step_broken_off(void **state);
 void test_step_given_up(void **state);
+void test_step_stays(void **state);
 
 /* test_failures.c */
 void test_not_started(void **state);
@@ -52,8 +53,12 @@ void test_view_fails(void **state);
 void test_remap_fails(void **state);
 void test_nothing_to_skip(void **state);
 void test_new_vcpu_paused(void **state);
+
+/* test_opening.c */
 void test_bad_version(void **state);
 void test_drawl(void **state);
+void test_slow_opening(void **state);
+void test_silent_others(void **state);
 void test_private_file(void **state);
 void test_file_cut(void **state);
 void test_not_its_socket(void **state);

@@ -63,6 +63,7 @@ struct peer {
 	_Atomic uint64_t refused;	/* commands that fail, a bit each */
 	unsigned vcpus;			/* at first; 0 = all */
 	bool drawls;			/* in a greeting without end */
+	unsigned delay_ms;		/* before each answer */
 	const char *template;		/* memory is a private mapping of this file ... */
 	bool shares;			/* ... or one that is shared ... */
 	int template_fd;		/* ... which is open, as QEMU has it */

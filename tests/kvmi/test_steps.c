@@ -164,7 +164,7 @@ static void end_step(struct world *w, unsigned replies)
 {
 	const struct kvmi_event_singlestep done = { 0 };
 
-	w->peer.vcpu[0].gprs.rip++;
+	w->peer.vcpu[0].gprs.rip += 0x1000;
 	peer_raise(&w->peer, 0, KVMI_EVENT_SINGLESTEP, &done, sizeof(done));
 	assert_true(peer_await(&w->peer, 0, replies));
 	assert_false(w->peer.vcpu[0].step);
@@ -313,4 +313,39 @@ void test_step_given_up(void **state)
 	assert_false(w->peer.vcpu[0].step);
 	assert_int_equal(w->peer.access[0x200], KVMI_READ | KVMI_WRITE);
 	assert_true(peer_runs(&w->peer, 1, 20000));
+}
+
+/* As long as it stays in the page it is stepped on; to another breakpoint, and no further. */
+void test_step_stays(void **state)
+{
+	const struct scry_breakpoint second = { .sz = sizeof(second), .address = 0x200130,
+						.flags = SCRY_BREAKPOINT_PHYSICAL };
+	const struct kvmi_event_pf pf = { .gva = 0x130, .gpa = 0x200130, .access = KVMI_EXEC };
+	const struct kvmi_event_singlestep done = { 0 };
+	struct world *w = *state;
+	unsigned replies = 1;
+	struct scry_event e;
+
+	open_vm(w, generation, LONG);
+	assert_true(scry_breakpoint_add(w->vm, &second) > 0);
+	begin_step(w, 0x200123);
+	for (uint64_t rip = 0x124; rip < 0x130; rip++) {
+		w->peer.vcpu[0].gprs.rip = rip;
+		peer_raise(&w->peer, 0, KVMI_EVENT_SINGLESTEP, &done, sizeof(done));
+		assert_true(peer_await(&w->peer, 0, ++replies));
+		assert_true(w->peer.vcpu[0].step);
+		assert_int_equal(w->peer.access[0x200], 7);
+	}
+	w->peer.vcpu[0].gprs.rip = 0x130;
+	peer_raise(&w->peer, 0, KVMI_EVENT_SINGLESTEP, &done, sizeof(done));
+	assert_true(peer_await(&w->peer, 0, ++replies));
+	assert_false(w->peer.vcpu[0].step);
+	assert_int_equal(w->peer.access[0x200], KVMI_READ | KVMI_WRITE);
+	peer_raise(&w->peer, 0, KVMI_EVENT_PF, &pf, sizeof(pf));
+	e = one_event(w);
+	assert_int_equal(e.kind, SCRY_EVENT_BREAKPOINT);
+	assert_ok(scry_reply_action(w->vm, &e, SCRY_CONTINUE));
+	assert_true(peer_await(&w->peer, 0, ++replies));
+	end_step(w, ++replies);
+	assert_int_equal(w->peer.access[0x200], KVMI_READ | KVMI_WRITE);
 }

@@ -11,8 +11,11 @@
 /*
  * A hidden breakpoint is a trap on fetches from its frame: nothing is written to the
  * guest.  What is fetched from there is stepped over with the frame open and the other
- * vCPUs held, so that none passes unseen.
+ * vCPUs held, so that none passes unseen.  As long as a vCPU stays in the frame it is
+ * stepped on, which costs less than to shut it behind each instruction: a kernel's entry
+ * code would else take longer than from one interrupt to the next.
  */
+#define STAY 200u	/* instructions at most, for the others' sake */
 
 #define CR3_ADDRESS (~(UINT64_C(0xfff) | UINT64_C(1) << 63))
 
@@ -102,6 +105,9 @@ static void begin_step(struct kvmi_vm *k, unsigned vcpu)
 	v->over = (struct kvmi_over){ 0 };
 	k->stepping = (int)vcpu;
 	k->step_rip = over.rip;
+	k->step_cr3 = v->at.arch.sregs.cr3;
+	k->step_cs = v->at.arch.sregs.cs.base;
+	k->step_count = 1;
 	k->step_view = kvmi_view_now(v);
 	kvmi_hold_others_locked(k, vcpu);
 	for (unsigned i = 0; i < over.frames; i++)
@@ -200,6 +206,22 @@ void kvmi_go_on_locked(struct kvmi_vm *k, unsigned vcpu, enum kvmi_action action
 	kvmi_answer_locked(k, vcpu, action, value);
 }
 
+/* Is the next instruction in the frame that is open, too, with nothing to tell of it? */
+static bool stays(struct kvmi_vm *k, unsigned vcpu)
+{
+	struct kvmi_occurrence next = k->vcpu[vcpu].at;
+	uint64_t rip = next.arch.gprs.rip;
+
+	if (k->vcpu[vcpu].holds || k->step_frames != 1 || k->step_count == STAY ||
+	    (rip ^ k->step_rip) >= KVMI_PAGE || next.arch.sregs.cr3 != k->step_cr3 ||
+	    next.arch.sregs.cs.base != k->step_cs ||
+	    kvmi_traps_locked(k, k->step_view, k->step_gfn[0]) & SCRY_EXEC)
+		return false;
+	next.part.pf = (struct kvmi_event_pf){ .gva = rip,
+					       .gpa = k->step_gfn[0] << 12 | rip % KVMI_PAGE };
+	return kvmi_break_hit_locked(k, &next) < 0;
+}
+
 void kvmi_stepped_locked(struct kvmi_vm *k, unsigned vcpu)
 {
 	struct kvmi_vcpu_state *v = &k->vcpu[vcpu];
@@ -211,6 +233,12 @@ void kvmi_stepped_locked(struct kvmi_vm *k, unsigned vcpu)
 	/* Something else ended it before the instruction was done: once more. */
 	if (v->at.part.step.failed &&
 	    ((back && rip == v->back_rip) || (over && rip == k->step_rip))) {
+		kvmi_answer_locked(k, vcpu, KVMI_CONTINUE, 0);
+		return;
+	}
+	if (over && !back && !wanted && !v->at.part.step.failed && stays(k, vcpu)) {
+		k->step_rip = rip;
+		k->step_count++;
 		kvmi_answer_locked(k, vcpu, KVMI_CONTINUE, 0);
 		return;
 	}

@@ -176,8 +176,19 @@ static void give_up(struct kvmi_vm *k, const size_t *left)
 		}
 }
 
+/* For the next reply to come; all of opening has its time, too. */
+static uint64_t deadline(const struct kvmi_vm *k)
+{
+	uint64_t end = scry_now_ns() + (uint64_t)k->vm->timeout_ms * 1000000u;
+
+	return k->open_end && k->open_end < end ? k->open_end : end;
+}
+
 static int late(struct kvmi_vm *k, const struct kvmi_call *call)
 {
+	if (k->open_end && k->open_end <= scry_now_ns())
+		return scry_fail(SCRY_E_TIMEOUT, "VM %s: opening it took more than %d ms: its kernel "
+				 "answers too slowly", k->vm->name, KVMI_OPEN_TIMES * k->vm->timeout_ms);
 	return scry_fail(SCRY_E_TIMEOUT, "VM %s: the kernel did not answer %s within %d ms: a vCPU "
 			 "that does not run (a VM stopped in QEMU, say) answers nothing",
 			 k->vm->name, kvmi_command_name(call->command), k->vm->timeout_ms);
@@ -185,7 +196,7 @@ static int late(struct kvmi_vm *k, const struct kvmi_call *call)
 
 int kvmi_calls_locked(struct kvmi_vm *k, struct kvmi_call *call, size_t count)
 {
-	uint64_t end = scry_now_ns() + (uint64_t)k->vm->timeout_ms * 1000000u;
+	uint64_t end = deadline(k);
 	size_t sent = 0, left = 0, before = 0;
 	int over = 0;
 
@@ -202,8 +213,8 @@ int kvmi_calls_locked(struct kvmi_vm *k, struct kvmi_call *call, size_t count)
 		before = left;
 		over = kvmi_read_locked(k, end);
 		if (left < before)
-			end = scry_now_ns() + (uint64_t)k->vm->timeout_ms * 1000000u;
-		else if (over)
+			end = deadline(k);
+		if (over && (left == before || end <= scry_now_ns()))
 			break;
 	}
 	give_up(k, &left);

@@ -7,6 +7,7 @@
 
 #include <scry/paging.h>
 
+#include "../../../protocol/futex.h"
 #include "../../guard.h"
 #include "../../peer.h"
 #include "kvmi.h"
@@ -158,6 +159,7 @@ static int kvmi_open(struct scry_vm *vm, const char *address)
 		ret = scry_fail(SCRY_E_NOMEM, "out of memory while opening %s", address);
 	if (!ret)
 		ret = kvmi_listen(k, address);
+	k->open_end = scry_now_ns() + KVMI_OPEN_TIMES * (uint64_t)vm->timeout_ms * 1000000u;
 	if (!ret)
 		ret = ask_version(k);
 	if (!ret)
@@ -168,6 +170,7 @@ static int kvmi_open(struct scry_vm *vm, const char *address)
 		ret = watch_vm(k);
 	if (!ret)
 		ret = kvmi_map(vm);
+	k->open_end = 0;
 	if (!ret)
 		ret = kvmi_keeper_start(k);
 	if (ret < 0)

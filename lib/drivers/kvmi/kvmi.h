@@ -134,6 +134,7 @@ struct kvmi_vm {
 	uint32_t seq;
 	struct kvmi_slot slot[KVMI_OUTSTANDING];
 	unsigned outstanding;
+	uint64_t open_end;		/* when opening has to be done; 0 = it is */
 	unsigned first;			/* vCPU whose event is given out first */
 	bool arming;			/* a thread switches events on or off */
 	int next_number, next_break;	/* the last of subscriptions, of breakpoints */
@@ -146,6 +147,8 @@ struct kvmi_vm {
 	int stepping;			/* vCPU that steps over a trapped instruction, or -1 */
 	uint64_t step_gfn[2], step_rip;	/* the frames that it is fetched from, open */
 	unsigned step_frames, step_view;
+	uint64_t step_cr3, step_cs;	/* where that is so */
+	unsigned step_count;		/* instructions since the frame is open */
 	struct kvmi_vcpu_state *vcpu;	/* SCRY_MAX_VCPUS of them */
 	pthread_t keeper;
 	bool has_keeper, stop_keeper;
@@ -172,6 +175,7 @@ void kvmi_unlisten(struct kvmi_vm *k);
 
 /* connection.c; those called _locked want k->lock held. */
 int kvmi_end(struct kvmi_vm *k, int why, const char *sentence);	/* for good; `why` */
+#define KVMI_OPEN_TIMES 6	/* opening may take so often the time that one answer may */
 int kvmi_ended(struct kvmi_vm *k);	/* the same, noted for this thread */
 /* The failure that is noted, while another may be: the first one's sentence counts. */
 #define KVMI_WHY 256

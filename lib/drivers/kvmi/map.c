@@ -44,6 +44,7 @@ struct finder {
 	size_t count;
 	struct scry_mapped_region region[REGIONS];
 	bool open;			/* the last region goes on */
+	bool full;			/* there are more */
 	uint64_t last;			/* frame tried last */
 };
 
@@ -60,6 +61,7 @@ static void turn(struct finder *f, uint64_t gfn, bool there)
 	} else if (f->count < REGIONS) {
 		f->region[f->count++].region = (struct scry_region){ .gpa = gfn << 12 };
 	} else {
+		f->full = true;
 		return;
 	}
 	f->open = there;
@@ -86,6 +88,9 @@ static int found(struct finder *f, uint64_t gfn, bool there)
 	}
 	if (!ret)
 		turn(f, high, there);
+	if (f->full)
+		return scry_fail(SCRY_E_PROTOCOL, "the memory of VM %s lies in more than %d pieces",
+				 f->k->vm->name, REGIONS);
 	return ret;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -61,13 +62,34 @@ static void take_reply(struct kvmi_vm *k, const struct kvmi_header *header, cons
 		broken(k, "a reply is malformed");
 }
 
+/* As far as its message goes; what an event says first the generations lay out differently. */
+static void broken_event(struct kvmi_vm *k, const struct kvmi_header *header,
+			 const uint8_t *payload, const char *how)
+{
+	bool v7 = k->generation == KVMI_V7;
+	uint16_t event = 0, vcpu = 0;
+	char why[sizeof(k->why)];
+
+	if (header->size >= sizeof(struct kvmi_v7_event)) {
+		event = v7 ? payload[offsetof(struct kvmi_v7_event, event)] :
+			     (uint16_t)(payload[0] | payload[1] << 8);
+		memcpy(&vcpu, payload + (v7 ? offsetof(struct kvmi_v7_event, vcpu) :
+					 sizeof(struct kvmi_v12_event) +
+					 offsetof(struct kvmi_v12_common, vcpu)), sizeof(vcpu));
+	}
+	snprintf(why, sizeof(why), "its event %u of vCPU %u (message %u, sequence %u, %u bytes) %s",
+		 event, vcpu, header->id, header->seq, header->size, how);
+	broken(k, why);
+}
+
 static void take_event(struct kvmi_vm *k, const struct kvmi_header *header, const uint8_t *payload)
 {
 	struct kvmi_occurrence occurrence;
 
-	if (!kvmi_take_event(k->generation, header, payload, &occurrence) ||
-	    !kvmi_event_locked(k, &occurrence))
-		broken(k, "an event is malformed, or came at a wrong time");
+	if (!kvmi_take_event(k->generation, header, payload, &occurrence))
+		broken_event(k, header, payload, "is malformed");
+	else if (!kvmi_event_locked(k, &occurrence))
+		broken_event(k, header, payload, "cannot be, or came while its vCPU waits in another");
 }
 
 /* All whole messages that were read. */
@@ -161,7 +183,8 @@ static void read_once(struct kvmi_vm *k, uint64_t left_ns)
 		k->rx_end += (size_t)n;
 		dispatch(k);
 	} else if (!n) {
-		kvmi_end(k, SCRY_E_GONE, "it has ended, or its kernel has hung up");
+		kvmi_end(k, SCRY_E_GONE, "it has ended, was reset or stopped, or its kernel has hung "
+			 "up: open it again if it runs");
 	} else if (err != EAGAIN && err != EINTR) {
 		kvmi_end(k, SCRY_E_GONE, "the connection is lost");
 	}

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -20,6 +21,8 @@
 
 /* QEMU tries again every 10 seconds or so: longer than an answer may take. */
 #define PATIENCE 6
+
+#define SILENT_MS 500
 
 static void set_timeouts(int fd, int receive_ms, int send_ms)
 {
@@ -139,21 +142,42 @@ static void unlock_folder(int fd)
 		close(fd);
 }
 
+/*
+ * The socket is made as the owner of its folder would make it, for a QEMU of that user's
+ * must be able to connect.  (To give it away when it is made would be to give away whatever
+ * has its name by then.)
+ */
+static int bind_as_owner(int fd, const struct sockaddr_un *address)
+{
+	char path[sizeof(address->sun_path)];
+	int ret, error, self = -1;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s", address->sun_path);
+	if (!geteuid() && !stat(dirname(path), &st) && st.st_uid)
+		self = setfsuid(st.st_uid);
+	ret = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+	error = errno;
+	if (self >= 0)
+		setfsuid((uid_t)self);
+	errno = error;
+	return ret;
+}
+
 static int listen_alone(const struct kvmi_address *address)
 {
-	const struct sockaddr *name = (const struct sockaddr *)&address->socket;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), ret;
 
 	if (fd < 0)
 		return scry_fail(SCRY_E_IO, "cannot make a socket: %s", strerror(errno));
-	ret = bind(fd, name, sizeof(address->socket));
+	ret = bind_as_owner(fd, &address->socket);
 	if (ret < 0 && errno == EADDRINUSE) {
 		ret = remove_left_over(address);
 		if (ret < 0) {
 			close(fd);
 			return ret;
 		}
-		ret = bind(fd, name, sizeof(address->socket));
+		ret = bind_as_owner(fd, &address->socket);
 	}
 	if (ret < 0 || listen(fd, 4) < 0) {
 		ret = bind_failed(address, errno);
@@ -178,10 +202,24 @@ static int nobody_came(struct kvmi_vm *k, const struct kvmi_address *address, co
 	if (why)
 		return scry_fail(SCRY_E_PROTOCOL, "no introspectable VM connected to %s: %s",
 				 address->socket.sun_path, why);
-	return scry_fail(SCRY_E_TIMEOUT, "no VM connected to %s within %d s: its QEMU needs "
-			 "-chardev socket,path=...,id=c,reconnect=1 -object "
-			 "introspection,id=i,chardev=c; see scry doctor",
+	return scry_fail(SCRY_E_TIMEOUT, "no VM connected to %s within %d s: a stock QEMU comes with "
+			 "-plugin scry-agent.so,kvmi=PATH (what keeps it away it says itself), a "
+			 "patched one with -chardev socket,path=PATH,id=c,reconnect=1 -object "
+			 "introspection,id=i,chardev=c; and none that is stopped",
 			 address->socket.sun_path, k->vm->timeout_ms * PATIENCE / 1000);
+}
+
+/* Does it begin to speak?  It has less time for that when others wait. */
+static bool speaks(int fd, int listener, uint64_t end)
+{
+	struct pollfd p[] = { { .fd = fd, .events = POLLIN },
+			      { .fd = listener, .events = POLLIN } };
+	uint64_t now;
+
+	if (poll(p, 1, SILENT_MS) > 0)
+		return true;
+	now = scry_now_ns();
+	return now < end && poll(p, 2, (int)((end - now) / 1000000u) + 1) > 0 && p[0].revents;
 }
 
 /* Take connections until one is QEMU's. */
@@ -203,7 +241,9 @@ static int take_qemu(struct kvmi_vm *k, int listener, const struct kvmi_address 
 		if (fd < 0)
 			continue;
 		now = scry_now_ns() + (uint64_t)k->vm->timeout_ms * 1000000u;
-		why = shake_hands(fd, address, &k->handshake, now < end ? now : end);
+		now = now < end ? now : end;
+		why = speaks(fd, listener, now) ? shake_hands(fd, address, &k->handshake, now) :
+						  "what connected said nothing";
 		if (!why) {
 			set_timeouts(fd, KVMI_SLICE_MS, k->vm->timeout_ms);
 			k->socket = fd;

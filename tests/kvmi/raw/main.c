@@ -28,6 +28,7 @@ static const struct {
 	{ "dies", tests_dies, false },
 	{ "stuck", tests_stuck, false },
 	{ "attack", tests_attack, false },
+	{ "frozen", tests_frozen, false },
 };
 
 /* Each on a connection of its own, so that none has what another has left. */

@@ -295,6 +295,28 @@ static int unhook(struct tool *t)
 	return guest_moves(t, 0);
 }
 
+/* The host plugs a vCPU in (tests/kvmi/run does): it waits in its first event until the tool lets it go. */
+static int plug(struct tool *t)
+{
+	const struct kvmi_control_events c = { .event = tool_event_id(t, KVMI_EVENT_CREATE_VCPU),
+					       .enable = 1 };
+	const struct kvmi_get_registers get = { 0 };
+	struct message m;
+
+	EXPECT(t, 0, tool_call(t, KVMI_VM_CONTROL_EVENTS, &c, sizeof(c), NULL));
+	if (!getenv("KVMI_PLUGS"))
+		return 0;
+	puts("ready");
+	fflush(stdout);
+	DO(tool_event(t, KVMI_EVENT_CREATE_VCPU, 1, 0, &m));
+	EXPECT(t, 0, tool_vcpu(t, 1, KVMI_GET_REGISTERS, &get, sizeof(get), NULL));
+	EXPECT(t, 0, tool_control(t, 1, KVMI_EVENT_CR, true));
+	DO(tool_reply(t, &m, KVMI_CONTINUE, NULL, 0));
+	EXPECT(t, 0, tool_call(t, KVMI_GET_INFO, NULL, 0, &m));
+	CHECK(t, m.payload[sizeof(struct kvmi_status)] == 2, "not two vCPUs");
+	return guest_moves(t, 0);
+}
+
 /* A tool that crashes the guest: the machine is reset, and QEMU comes again. */
 static int crash(struct tool *t)
 {
@@ -323,6 +345,7 @@ const struct test tests_flow[] = {
 	{ "dies", dies, true, true },
 	{ "batch", batch, true, false },
 	{ "unhook", unhook, true, true },
+	{ "plug", plug, true, false },
 	{ "crash", crash, false, true },
 	{ NULL, NULL, false, false },
 };

@@ -67,6 +67,26 @@ static int key(struct tool *t)
 	return 0;
 }
 
+/* With kvmi-reply-timeout=1: a tool that does not answer any more is not waited for, but in a pause. */
+static int frozen(struct tool *t)
+{
+	const struct probe_op op = OP(WRMSR, .arg = 0x174, .value = 1, .toggle = 3);
+	struct message m;
+
+	EXPECT(t, 0, tool_pause(t, 0, true));
+	DO(tool_event(t, KVMI_EVENT_PAUSE, 0, 0, &m));
+	DO(tool_quiet(t, 2500));
+	EXPECT(t, 0, tool_call(t, KVMI_GET_VERSION, NULL, 0, NULL));
+	DO(tool_reply(t, &m, KVMI_CONTINUE, NULL, 0));
+	EXPECT(t, 0, tool_control(t, 0, KVMI_EVENT_MSR, true));
+	EXPECT(t, 0, tool_msr(t, 0, 0x174, true));
+	DO(guest_start(t, 0, &op, 1, 4));
+	DO(tool_event(t, KVMI_EVENT_MSR, 0, sizeof(struct kvmi_event_msr), &m));
+	DO(tool_closed(t));
+	DO(tool_accept(t, NULL));
+	return guest_wait(t, 0, NULL);
+}
+
 /* The second vCPU of a machine that has not begun to run. */
 static int asleep(struct tool *t)
 {
@@ -95,6 +115,11 @@ static int hold(struct tool *t)
 
 const struct test tests_hold[] = {
 	{ "hold", hold, true, true },
+	{ NULL, NULL, false, false },
+};
+
+const struct test tests_frozen[] = {
+	{ "frozen", frozen, true, true },
 	{ NULL, NULL, false, false },
 };
 
