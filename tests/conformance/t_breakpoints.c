@@ -112,6 +112,36 @@ static int come_and_go(struct ctx *c)
 	return 0;
 }
 
+/* It goes while every vCPU is at it: hits of it are under way, and the guest gets no #BP. */
+static int removed_hot(struct ctx *c)
+{
+	uint64_t at = c->probe.patch;
+	const struct probe_op op = OP(EXEC, .arg = at, .flags = PROBE_CHECK, .expect = 1);
+	struct pump p = { .c = c };
+	struct probe_vcpu block;
+	struct scry_event e;
+	int number;
+
+	for (unsigned n = 0; n < 10; n++) {
+		number = plant(c, BREAK(.address = at));
+		DO(number);
+		DO(guest_start_all(c, &op, 1, N));
+		DO(pump_one(c, &e));
+		OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
+		sleep_ms(n % 3);
+		OK(c, scry_breakpoint_remove(c->vm, number));
+		DO(pump_run(&p, ALL_VCPUS));
+		for (unsigned i = 0; i < c->vcpus; i++) {
+			DO(guest_block(c, i, &block));
+			CHECK(c, block.op[0].count == N && !block.op[0].mismatches &&
+			      !block.exceptions[3], "vCPU %u: %llu calls, %llu gave something else, %llu "
+			      "#BP", i, (ull)block.op[0].count, (ull)block.op[0].mismatches,
+			      (ull)block.exceptions[3]);
+		}
+	}
+	return 0;
+}
+
 static int skipped(struct ctx *c)
 {
 	struct scry_regs regs = { .gpr[SCRY_REG_RAX] = 99 };
@@ -309,6 +339,7 @@ static int limits(struct ctx *c)
 const struct test tests_breakpoints[] = {
 	{ "break-hit", hit, NEEDS },
 	{ "break-come-and-go", come_and_go, NEEDS },
+	{ "break-removed-hot", removed_hot, NEEDS },
 	{ "break-skip", skipped, NEEDS },
 	{ "break-narrowed", narrowed, NEEDS },
 	{ "break-together", together, { SCRY_CAP_EVENT_BREAKPOINT, SCRY_CAP_EVENT_CPUID, SCRY_CAP_VIEWS } },

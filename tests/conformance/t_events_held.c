@@ -6,7 +6,8 @@
 
 typedef unsigned long long ull;
 
-#define BIT SCRY_REG_BIT
+#define BIT    SCRY_REG_BIT
+#define WRITES 100
 
 /* vCPU 0 waits in the event of a CPUID with this list. */
 static int hold_event(struct ctx *c, const struct probe_op *list, unsigned count, uint64_t repeat,
@@ -318,6 +319,36 @@ static int too_long(struct ctx *c)
 	return 0;
 }
 
+/* Its registers are written while the others work: those notice nothing of it. */
+static int others_work(struct ctx *c)
+{
+	const struct probe_op work = OP(CHECKSUM, .value = 200, .flags = PROBE_CHECK,
+					.expect = probe_checksum(200)), op = OP(CPUID);
+	unsigned reg = whole(c, SCRY_CAP_REGS_WRITE) ? SCRY_REG_CR2 : SCRY_REG_RBX;
+	struct probe_vcpu block;
+	struct scry_regs regs;
+	struct scry_event e;
+
+	DO(hold_event(c, &op, 1, 1, &e));
+	for (unsigned i = 1; i < c->vcpus; i++) {
+		DO(guest_start(c, i, &work, 1, FOREVER));
+		DO(guest_wait_rounds(c, i, 1));
+	}
+	OK(c, scry_regs_get(c->vm, 0, &regs));
+	for (unsigned n = 0; n < WRITES; n++) {
+		*scry_reg_ref(&regs, reg) += n;
+		OK(c, scry_regs_set(c->vm, 0, &regs, BIT(reg)));
+	}
+	DO(go_on(c, &e));
+	for (unsigned i = 1; i < c->vcpus; i++) {
+		DO(guest_stop(c, i));
+		DO(guest_block(c, i, &block));
+		CHECK(c, !block.op[0].mismatches && !block.op[0].faults, "vCPU %u: %llu of %llu sums are "
+		      "wrong", i, (ull)block.op[0].mismatches, (ull)block.op[0].count);
+	}
+	return 0;
+}
+
 #define CPUID_AND(cap) { SCRY_CAP_EVENT_CPUID, SCRY_CAP_##cap }
 
 const struct test tests_held[] = {
@@ -328,6 +359,7 @@ const struct test tests_held[] = {
 	{ "held-code", code, CPUID_AND(PHYS_WRITE) },
 	{ "held-reply-registers", set_in_reply, CPUID_AND(REGS_WRITE) },
 	{ "held-bad-reply", bad_reply, CPUID_AND(REGS_WRITE) },
+	{ "held-others-work", others_work, CPUID_AND(REGS_WRITE) },
 	{ "held-memory", memory, CPUID_AND(PHYS_WRITE) },
 	{ "held-unsubscribe", unsubscribed, { SCRY_CAP_EVENT_CPUID } },
 	{ "held-close", closed, { SCRY_CAP_EVENT_CPUID } },

@@ -315,6 +315,54 @@ static int copied(struct ctx *c)
 	return 0;
 }
 
+/* So many can be made now; they are gone again. */
+static int room(struct ctx *c)
+{
+	unsigned views[SCRY_VIEWS], count = 0;
+	int view;
+
+	while ((view = scry_view_create(c->vm, 0)) > 0)
+		views[count++] = (unsigned)view;
+	CHECK(c, view == SCRY_E_NOMEM, "%u views, then: %s", count, scry_errmsg());
+	for (unsigned i = 0; i < count; i++)
+		OK(c, scry_view_destroy(c->vm, views[i]));
+	return (int)count;
+}
+
+/* A vCPU is in it, and waits in an event: it goes on in view 0, and leaves nothing behind. */
+static int destroyed_held(struct ctx *c)
+{
+	uint64_t here = c->probe.scratch;
+	const struct probe_op list[] = { OP(CPUID), OP(READ, .arg = here, .size = 8) };
+	int before = room(c), after, view;
+	struct probe_vcpu block;
+	struct scry_event e;
+
+	DO(before);
+	OK(c, scry_write_phys(c->vm, here, &(uint64_t){ 1 }, 8));
+	OK(c, scry_write_phys(c->vm, here + PAGE, &(uint64_t){ 2 }, 8));
+	OK(c, subscribe(c, SUB(CPUID, .vcpus = 1)));
+	for (unsigned n = 0; n < 3; n++) {
+		view = new_view(c, 0);
+		DO(view);
+		OK(c, scry_view_remap(c->vm, (unsigned)view, here >> 12, (here >> 12) + 1));
+		OK(c, scry_view_switch(c->vm, 0, (unsigned)view));
+		DO(guest_start(c, 0, list, 2, 1));
+		DO(pump_one(c, &e));
+		CHECK(c, e.view == (unsigned)view, "an event in view %u, not %d", e.view, view);
+		OK(c, scry_view_destroy(c->vm, (unsigned)view));
+		OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
+		DO(guest_wait(c, 0));
+		DO(guest_block(c, 0, &block));
+		CHECK(c, block.op[1].out[0] == 1, "without the view it reads %llu",
+		      (ull)block.op[1].out[0]);
+	}
+	after = room(c);
+	DO(after);
+	CHECK(c, after == before, "there is room for %d views, no longer for %d", after, before);
+	return 0;
+}
+
 /* As many as there can be, and no more; they go with the handle. */
 static int views_many(struct ctx *c)
 {
@@ -363,6 +411,7 @@ const struct test tests_views[] = {
 	{ "view-own-frame", own_frame, NEEDS },
 	{ "view-copy", copied, NEEDS },
 	{ "view-undone", undone, NEEDS },
+	{ "view-destroyed-held", destroyed_held, { SCRY_CAP_VIEWS, SCRY_CAP_EVENT_CPUID } },
 	{ "view-many", views_many, { WHOLE(VIEWS) } },
 	{ 0 }
 };
