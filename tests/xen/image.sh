@@ -49,7 +49,7 @@ image_prepare() {
 image_make() {
 	local dir=$1 tree=$1/tree file
 	local -a files=("$build/tool/scry" "$build/tests/conformance/scry-conformance"
-		"$build/bench/scry-bench" "$build"/tests/xen/xen-{domain,balloon})
+		"$build/bench/scry-bench" "$build"/tests/xen/xen-{domain,balloon,ends})
 	image_prepare || return
 	read -r -a more <<<"${SCRY_LAB_FILES-}"
 	mkdir -p "$tree/bin" "$tree/lib"

@@ -18,7 +18,8 @@ int xen_altp2m_create(struct xen_events *e, uint16_t *idx)
 	op.u.view.view = (uint16_t)-1;
 	op.u.view.hvmmem_default_access = XENMEM_access_rwx;
 	ret = xen_hyper_altp2m(&e->hyper, &op);
-	*idx = op.u.view.view;
+	if (!ret)
+		*idx = op.u.view.view;
 	return ret;
 }
 

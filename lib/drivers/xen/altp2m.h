@@ -11,6 +11,7 @@ struct xen_events;
 
 /* Xen's side of the views: each 0 or -errno. */
 int xen_altp2m_state(struct xen_events *e, bool on);
+/* *idx is left as it is if there is none to be had. */
 int xen_altp2m_create(struct xen_events *e, uint16_t *idx);
 /* HVMOP_altp2m_destroy_p2m or HVMOP_altp2m_switch_p2m. */
 int xen_altp2m_op(struct xen_events *e, uint32_t cmd, uint16_t idx);

@@ -49,6 +49,14 @@ static void want_cr(struct wanted *w, unsigned index, uint64_t ignore)
 	w->armed.cr[index] = true;
 }
 
+/* #DB and #BP Xen tells of whenever they come; of others, when it injects them. */
+static bool wants_next(const struct scry_subscription *s)
+{
+	const uint64_t *v = s->interrupt.vectors;
+
+	return v[0] & ~UINT64_C(0xa) || v[1] || v[2] || v[3] || !v[0];
+}
+
 static void want(struct wanted *w, const struct scry_subscription *s, unsigned vcpus)
 {
 	static const uint8_t monitor[SCRY_EVENT_COUNT] = {
@@ -77,6 +85,7 @@ static void want(struct wanted *w, const struct scry_subscription *s, unsigned v
 		w->stepping |= s->vcpus ? s->vcpus : UINT64_MAX >> (64 - vcpus);
 		break;
 	case SCRY_EVENT_INTERRUPT:
+		w->armed.next |= wants_next(s);
 		w->armed.on[XEN_DOMCTL_MONITOR_EVENT_SOFTWARE_BREAKPOINT] = true;
 		break;
 	default:
@@ -175,6 +184,7 @@ static int arm_others(struct xen_events *e, const struct xen_armed *want)
 {
 	int ret = 0;
 
+	e->armed.next = want->next;
 	for (uint32_t event = XEN_DOMCTL_MONITOR_EVENT_SINGLESTEP;
 	     event <= XEN_DOMCTL_MONITOR_EVENT_VMEXIT && !ret; event++) {
 		struct xen_domctl op = { 0 };

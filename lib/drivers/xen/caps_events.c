@@ -35,6 +35,8 @@ static bool has_altp2m(struct xen_events *e)
 	return ret == -EINVAL && xen_of(e->vm)->host.libraries.minor < EXTERNAL_AT_CREATION;
 }
 
+#define INJECTED ", and what Xen is about to inject when a vCPU goes on from an event"
+
 static void set_monitored(struct xen_events *e)
 {
 	static const struct {
@@ -53,7 +55,7 @@ static void set_monitored(struct xen_events *e)
 		  "(CPUID, say) and the next one are one step" },
 		{ XEN_DOMCTL_MONITOR_EVENT_SOFTWARE_BREAKPOINT, SCRY_CAP_EVENT_INT3, "" },
 		{ XEN_DOMCTL_MONITOR_EVENT_DEBUG_EXCEPTION, SCRY_CAP_EVENT_INTERRUPT,
-		  "only #DB (vector 1) and #BP (3)" },
+		  "only #DB (vector 1), #BP (3)" INJECTED },
 		{ XEN_DOMCTL_MONITOR_EVENT_GUEST_REQUEST, SCRY_CAP_EVENT_HYPERCALL,
 		  "only HVMOP_guest_request_vm_event" },
 		{ XEN_DOMCTL_MONITOR_EVENT_CPUID, SCRY_CAP_EVENT_CPUID,
@@ -90,7 +92,7 @@ static void set_tcg(struct scry_vm *vm)
 		return;
 	scry_cap_set(vm, SCRY_CAP_EVENT_INT3, false, why);
 	scry_cap_set(vm, SCRY_CAP_EVENT_XSETBV, false, why);
-	scry_cap_set(vm, SCRY_CAP_EVENT_INTERRUPT, true, "only #DB (vector 1)");
+	scry_cap_set(vm, SCRY_CAP_EVENT_INTERRUPT, true, "only #DB (vector 1)" INJECTED);
 }
 
 static void set_missing(struct scry_vm *vm)
@@ -118,8 +120,8 @@ static void set_views(struct xen_events *e)
 
 	scry_cap_set(e->vm, SCRY_CAP_VIEWS, views, views ? "only 9, those with remaps count twice" : why);
 	scry_cap_set(e->vm, SCRY_CAP_EVENT_MEMORY, views, views ?
-		     "only the first trapped access of an instruction, and not of a page that the guest "
-		     "has given back since" : why);
+		     "only the first trapped access of an instruction; of a page that the guest had given "
+		     "back some 20 ms after it has it again" : why);
 	scry_cap_set(e->vm, SCRY_CAP_EVENT_BREAKPOINT, views && steps, !views ? why : steps ?
 		     "only where the address is mapped when it is planted" :
 		     "this processor has no monitor trap flag, to step over one");

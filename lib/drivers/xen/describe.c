@@ -142,6 +142,35 @@ static bool describe_debug(const vm_event_request_t *r, struct scry_event *event
 }
 
 /*
+ * What Xen is about to inject when the vCPU goes on.  Our own injections are no events; nor
+ * is an instruction's, INT n, which is executed once more.
+ */
+static bool describe_next(struct xen_vcpu *v, const vm_event_request_t *r,
+			  struct scry_event *event)
+{
+	uint32_t vector = r->u.interrupt.x86.vector, type = r->u.interrupt.x86.type;
+	bool own = v->own == vector + 1;
+
+	v->next = false;
+	v->own = 0;
+	if (own || vector > 255 || type == XEN_DMOP_EVENT_sw_int || type > XEN_DMOP_EVENT_pri_sw_exc)
+		return false;
+	event->kind = SCRY_EVENT_INTERRUPT;
+	event->interrupt.type = type == XEN_DMOP_EVENT_ext_int ? SCRY_INTERRUPT_HARDWARE :
+				type == XEN_DMOP_EVENT_nmi ? SCRY_INTERRUPT_NMI :
+				SCRY_INTERRUPT_EXCEPTION;
+	event->interrupt.vector = (uint8_t)vector;
+	if (event->interrupt.type != SCRY_INTERRUPT_EXCEPTION)
+		return true;
+	event->interrupt.has_error = xen_has_error_code(vector);
+	if (event->interrupt.has_error)
+		event->interrupt.error_code = r->u.interrupt.x86.error_code;
+	if (vector == 14)
+		event->interrupt.cr2 = r->u.interrupt.x86.cr2;
+	return true;
+}
+
+/*
  * One that is not in the guest's code was ours, of a breakpoint that has gone since: the
  * guest's own instruction is to be executed.
  */
@@ -172,7 +201,7 @@ static bool describe_int3(struct xen_events *e, const vm_event_request_t *r,
 	return event->insn_len <= 15;
 }
 
-static bool describe_kind(struct xen_events *e, const vm_event_request_t *r,
+static bool describe_kind(struct xen_events *e, struct xen_vcpu *v, const vm_event_request_t *r,
 			  struct scry_event *event)
 {
 	switch (r->reason) {
@@ -190,6 +219,8 @@ static bool describe_kind(struct xen_events *e, const vm_event_request_t *r,
 		return describe_debug(r, event);
 	case VM_EVENT_REASON_SOFTWARE_BREAKPOINT:
 		return describe_int3(e, r, event);
+	case VM_EVENT_REASON_INTERRUPT:
+		return describe_next(v, r, event);
 	case VM_EVENT_REASON_SINGLESTEP:
 		event->kind = SCRY_EVENT_STEP;
 		return true;
@@ -243,7 +274,7 @@ bool xen_describe(struct xen_events *e, struct xen_vcpu *v, const vm_event_reque
 {
 	common(v, r, event);
 	set_view(e, r, event);
-	if (!describe_kind(e, r, event) || !xen_wanted(e, event->kind))
+	if (!describe_kind(e, v, r, event) || !xen_wanted(e, event->kind))
 		return false;
 	v->insn = (struct xen_insn){ 0 };
 	if (has_insn(event))

@@ -47,18 +47,12 @@ static int check_msrs(const struct scry_subscription *sub)
 
 static int check_sub(const struct scry_subscription *sub)
 {
-	const uint64_t *v = sub->interrupt.vectors;
-
 	if (sub->kind == SCRY_EVENT_MSR_WRITE)
 		return check_msrs(sub);
 
 	if (sub->kind == SCRY_EVENT_CR_WRITE && (sub->cr.cr == 2 || sub->cr.cr == 8))
 		return scry_fail(SCRY_E_UNSUPPORTED, "Xen does not tell of writes of CR%u: of CR0, CR3 "
 				 "and CR4 it does", sub->cr.cr);
-	if (sub->kind == SCRY_EVENT_INTERRUPT &&
-	    (!(v[0] | v[1] | v[2] | v[3]) || v[0] & ~UINT64_C(0xa) || v[1] || v[2] || v[3]))
-		return scry_fail(SCRY_E_UNSUPPORTED, "Xen tells of #DB and #BP only: subscribe to the "
-				 "vectors 1 and 3 (int:1 int:3)");
 	return 0;
 }
 

@@ -35,6 +35,9 @@ struct xen_vcpu {
 	struct scry_regs kept;
 	bool inject;			/* the same */
 	struct scry_exception injection;
+	/* Xen is to tell of what it injects next; 1 + the vector of an injection of ours, or 0. */
+	_Atomic bool next;
+	_Atomic uint32_t own;
 	/* The views: where it belongs, and what it is to be switched to at its next step. */
 	unsigned view;
 	bool moves;
@@ -45,6 +48,7 @@ struct xen_vcpu {
 /* What Xen has been asked to tell of. */
 struct xen_armed {
 	bool on[16];			/* by XEN_DOMCTL_MONITOR_EVENT_... */
+	bool next;			/* what Xen injects, asked for with each answer */
 	bool cr[4];			/* by VM_EVENT_X86_... */
 	uint64_t cr_ignore[4];		/* bits whose change is none */
 };
@@ -140,6 +144,7 @@ void xen_notify(struct xen_events *e);
 /* inject.c: 0, or a failure: SCRY_E_STATE if an injection is pending. */
 int xen_inject_exception(struct xen_events *e, unsigned vcpu, const struct scry_exception *x);
 int xen_inject_event(struct xen_events *e, unsigned vcpu, const struct xen_injected *injected);
+bool xen_has_error_code(uint32_t vector);
 
 /* events.c: operations of the driver. */
 /* Have the event channel tell again of what comes from now on. */
@@ -169,5 +174,7 @@ bool xen_held_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_except
 /* Of the driver's other half: as xen_regs_set(), whatever the vCPU waits for. */
 int xen_regs_write(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs,
 		   uint64_t mask);
+/* What Xen is about to inject into a vCPU that does not run is not to be. */
+int xen_drop_pending(struct scry_vm *vm, unsigned vcpu);
 
 #endif

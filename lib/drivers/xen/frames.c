@@ -71,12 +71,19 @@ static int grow(struct xen_events *e)
 	uint64_t n = s->frames;
 	int ret = e->frame_memory ? 0 : prepare(e);
 
-	if (!ret)
-		ret = xen_hyper_frame(&e->hyper, XENMEM_populate_physmap, s->frames_gfn + n);
 	if (ret)
 		return ret;
+	/* Noted before it is done: so it goes with this process, whenever that dies. */
 	s->frames = n + 1;
-	return xen_hyper_map(&e->hyper, s->frames_gfn + n, e->frame_memory + n * XEN_PAGE_SIZE);
+	ret = xen_hyper_frame(&e->hyper, XENMEM_populate_physmap, s->frames_gfn + n);
+	if (!ret) {
+		ret = xen_hyper_map(&e->hyper, s->frames_gfn + n, e->frame_memory + n * XEN_PAGE_SIZE);
+		if (ret)
+			xen_hyper_frame(&e->hyper, XENMEM_decrease_reservation, s->frames_gfn + n);
+	}
+	if (ret)
+		s->frames = n;
+	return ret;
 }
 
 int xen_frame_get(struct xen_events *e, bool clients, uint64_t *gfn)

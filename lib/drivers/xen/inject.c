@@ -12,6 +12,11 @@
 /* #DF #TS #NP #SS #GP #PF #AC #CP #VC #SX push an error code. */
 #define HAS_ERROR_CODE 0x60227d00u
 
+bool xen_has_error_code(uint32_t vector)
+{
+	return vector < 32 && HAS_ERROR_CODE >> vector & 1;
+}
+
 /*
  * A software exception would need the length of its instruction: with none most VMX
  * processors refuse the entry, and the domain dies.  So #BP and #OF are as if hardware had
@@ -20,9 +25,9 @@
 int xen_inject_exception(struct xen_events *e, unsigned vcpu, const struct scry_exception *x)
 {
 	const struct xen_injected injected = {
-		.vector = (uint8_t)x->vector, .type = XEN_DMOP_EVENT_hw_exc, .cr2 = x->cr2,
-		.error_code = x->vector < 32 && HAS_ERROR_CODE >> x->vector & 1 ? x->error_code :
-			      NO_ERROR_CODE,
+		.vector = (uint8_t)x->vector, .cr2 = x->cr2,
+		.type = x->vector < 32 ? XEN_DMOP_EVENT_hw_exc : XEN_DMOP_EVENT_ext_int,
+		.error_code = xen_has_error_code(x->vector) ? x->error_code : NO_ERROR_CODE,
 	};
 
 	return xen_inject_event(e, vcpu, &injected);
@@ -34,6 +39,8 @@ int xen_inject_event(struct xen_events *e, unsigned vcpu, const struct xen_injec
 
 	if (ret == -EBUSY)
 		return scry_fail(SCRY_E_STATE, "vCPU %u has an injection pending already", vcpu);
+	if (!ret)
+		e->vcpu[vcpu].own = 1u + injected->vector;
 	return ret ? scry_fail(ret == -ESRCH ? SCRY_E_GONE : SCRY_E_IO, "Xen cannot inject an "
 			       "exception into VM %s: %s", e->vm->name, strerror(-ret)) : 0;
 }

@@ -37,7 +37,10 @@ int xc_get_pfn_type_batch(xc_interface *xc, uint32_t domain, unsigned count, xen
 	X(xenforeignmemory_open) \
 	X(xenforeignmemory_close) \
 	X(xenforeignmemory_map2) \
-	X(xenforeignmemory_unmap)
+	X(xenforeignmemory_unmap) \
+	X(xenforeignmemory_resource_size) \
+	X(xenforeignmemory_map_resource) \
+	X(xenforeignmemory_unmap_resource)
 #define XEN_MODEL_FUNCTIONS(X) \
 	X(xendevicemodel_open) \
 	X(xendevicemodel_close) \

@@ -184,6 +184,26 @@ int xen_regs_write(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *re
 	return xen_context_end(x, &context, ret);
 }
 
+int xen_drop_pending(struct scry_vm *vm, unsigned vcpu)
+{
+	struct xen_vm *x = xen_of(vm);
+	struct xen_context context;
+	struct hvm_hw_cpu *cpu;
+	size_t len;
+	int ret = xen_context_begin(x, &context);
+
+	if (ret < 0)
+		return ret;
+	cpu = xen_context_find(&context, HVM_SAVE_CODE(CPU), vcpu, &len);
+	if (cpu && len >= sizeof(*cpu)) {
+		cpu->pending_event = 0;
+		ret = xen_context_load(x, &context, vcpu, 0);
+	} else {
+		ret = no_record(x, "state");
+	}
+	return xen_context_end(x, &context, ret);
+}
+
 int xen_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs, uint64_t mask)
 {
 	uint64_t now = xen_held_keep(vm, vcpu, regs, mask);

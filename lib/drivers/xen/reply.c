@@ -63,6 +63,12 @@ static int cancel(struct xen_events *e, unsigned vcpu, const vm_event_request_t 
 	return 0;
 }
 
+/* Xen is about to inject something: it is not to be. */
+static int drop_next(struct xen_events *e, unsigned vcpu, const vm_event_request_t *r)
+{
+	return r->reason == VM_EVENT_REASON_INTERRUPT ? xen_drop_pending(e->vm, vcpu) : 0;
+}
+
 /* One step elsewhere; then the vCPU is back in its view. */
 static void step_in(struct xen_events *e, unsigned vcpu, uint16_t idx,
 		    vm_event_response_t *response)
@@ -156,7 +162,7 @@ static int go_on(struct xen_events *e, unsigned vcpu, const struct xen_answer *a
 	if (a->set)
 		set_registers(v, a, response, r->data.regs.x86.rip);
 	if (a->set & SCRY_REG_BIT(SCRY_REG_RIP))
-		return 0;
+		return drop_next(e, vcpu, r);
 	switch (r->reason) {
 	case VM_EVENT_REASON_CPUID:
 		behind_cpuid(r, response);
@@ -187,8 +193,8 @@ static int go_elsewhere(struct xen_events *e, unsigned vcpu, const struct xen_an
 	const vm_event_request_t *r = &e->watchdog->shared->vcpu[vcpu].request;
 	int ret = restart(e, vcpu, a, response);
 
-	/* What a view traps there is told of. */
-	if (r->reason == VM_EVENT_REASON_MEM_ACCESS)
+	/* What a view traps there is told of; an interrupt is no instruction. */
+	if (r->reason == VM_EVENT_REASON_MEM_ACCESS || r->reason == VM_EVENT_REASON_INTERRUPT)
 		v->pass_reason = 0;
 	return ret;
 }
@@ -199,9 +205,10 @@ static int skip(struct xen_events *e, unsigned vcpu, const struct xen_answer *a,
 {
 	struct xen_vcpu *v = &e->vcpu[vcpu];
 	const vm_event_request_t *r = &e->watchdog->shared->vcpu[vcpu].request;
+	int ret = drop_next(e, vcpu, r);
 
 	set_registers(v, a, response, v->event.rip + v->event.insn_len);
-	return cancel(e, vcpu, r, response);
+	return ret < 0 ? ret : cancel(e, vcpu, r, response);
 }
 
 static const struct scry_exception protection = { .vector = 13 };
@@ -215,6 +222,8 @@ static int raise(struct xen_events *e, unsigned vcpu, const struct xen_answer *a
 
 	set_registers(v, a, response, v->event.rip);
 	ret = cancel(e, vcpu, r, response);
+	if (!ret)
+		ret = drop_next(e, vcpu, r);
 	return ret < 0 ? ret : xen_inject_exception(e, vcpu, a->action == SCRY_INJECT ?
 							    a->exception : &protection);
 }
@@ -256,6 +265,15 @@ static int put(struct xen_events *e, unsigned vcpu, const vm_event_response_t *r
 	return 0;
 }
 
+/* Once, of the first that there is from now on: told again it would be for ever. */
+static void ask_for_next(struct xen_events *e, unsigned vcpu, vm_event_response_t *response)
+{
+	if (!e->armed.next || response->reason == VM_EVENT_REASON_INTERRUPT)
+		return;
+	response->flags |= VM_EVENT_FLAG_GET_NEXT_INTERRUPT;
+	e->vcpu[vcpu].next = true;
+}
+
 int xen_answer(struct xen_events *e, unsigned vcpu, const struct xen_answer *answer)
 {
 	struct xen_shared *s = e->watchdog->shared;
@@ -265,11 +283,15 @@ int xen_answer(struct xen_events *e, unsigned vcpu, const struct xen_answer *ans
 
 	xen_ring_response(&s->vcpu[vcpu].request, &response);
 	v->pass_reason = 0;
+	/* What was injected before has come and gone untold. */
+	if (!v->next)
+		v->own = 0;
 	if (e->views.on) {
 		response.flags |= VM_EVENT_FLAG_ALTERNATE_P2M;
 		response.altp2m_idx = e->views.view[v->view].idx;
 	}
 	ret = act(e, vcpu, answer, &response);
+	ask_for_next(e, vcpu, &response);
 	return ret < 0 ? ret : put(e, vcpu, &response);
 }
 

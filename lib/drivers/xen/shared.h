@@ -39,6 +39,7 @@ struct xen_shared {
 	_Atomic uint32_t altp2m;	/* views are on */
 	_Atomic uint32_t reply_timeout_ms;	/* 0 = none */
 	_Atomic uint64_t stepping;	/* vCPUs that single-step, as bits */
+	_Atomic uint64_t tracing;	/* vCPUs whose packets are written, as bits */
 	_Atomic uint64_t frames_gfn;	/* frames of the handle's own, and how many */
 	_Atomic uint64_t frames;
 	_Atomic uint32_t ring_is_own;	/* its page is one of these: no later client's to use */

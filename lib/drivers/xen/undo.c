@@ -87,6 +87,16 @@ static void steps_off(struct xen_hyper *h, const struct xen_shared *s)
 		xen_hyper_domctl(h, &op);
 }
 
+static void traces_off(struct xen_hyper *h, const struct xen_shared *s)
+{
+	struct xen_domctl op = { .cmd = XEN_DOMCTL_vmtrace_op };
+
+	op.u.vmtrace_op.cmd = XEN_DOMCTL_vmtrace_disable;
+	for (op.u.vmtrace_op.vcpu = 0; op.u.vmtrace_op.vcpu < s->vcpus; op.u.vmtrace_op.vcpu++)
+		if (s->tracing >> op.u.vmtrace_op.vcpu & 1)
+			xen_hyper_domctl(h, &op);
+}
+
 /* Is there an int3 in the guest's own memory, or was it ours, in a view? */
 static bool is_guests_int3(struct xen_hyper *h, const vm_event_request_t *r)
 {
@@ -230,6 +240,7 @@ void xen_undo(struct xen_hyper *h, struct xen_shared *s, void *page)
 		monitors_off(h, s);
 	}
 	steps_off(h, s);
+	traces_off(h, s);
 	if (s->altp2m)
 		views_off(h);
 	s->altp2m = 0;

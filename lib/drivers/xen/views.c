@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../../ram.h"
 #include "altp2m.h"
 #include "events.h"
 #include "move.h"
@@ -119,6 +120,40 @@ static int fill(struct xen_events *e, unsigned view)
 		     gfn <= e->breakpoints.shadows.run[i].last && !ret; gfn++)
 			ret = shadow_in(e, view, gfn);
 	return ret;
+}
+
+static bool is_filled(const struct xen_events *e, const struct xen_view *v)
+{
+	return v->used && (v->traps.count || v->remaps.count || e->breakpoints.shadows.count);
+}
+
+static int fill_all(struct xen_events *e)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; i < XEN_ALTP2MS && !ret; i++) {
+		if (!is_filled(e, &e->views.view[i]))
+			continue;
+		ret = xen_hold(e);
+		if (ret < 0)
+			return ret;
+		ret = fill(e, i);
+		xen_let_go(e);
+	}
+	return ret;
+}
+
+bool xen_views_again(struct xen_events *e)
+{
+	int ret;
+
+	pthread_mutex_lock(&e->lock);
+	/* Of the frames that there are now. */
+	ret = e->views.on ? scry_ram_refresh(e->vm) : 0;
+	if (!ret)
+		ret = fill_all(e);
+	pthread_mutex_unlock(&e->lock);
+	return !ret;
 }
 
 /* Xen keeps one that a vCPU is in, which halts or waits for its answer: then later. */

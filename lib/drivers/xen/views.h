@@ -42,6 +42,8 @@ int xen_view_of(const struct xen_views *views, uint16_t idx);
 int xen_views_need(struct xen_events *e);
 /* The shadow of a breakpoint's page has come or gone: 0 or -errno. */
 int xen_views_shadow(struct xen_events *e, uint64_t gfn);
+/* Pages may have come back to the guest, without traps: set all again; false if that failed. */
+bool xen_views_again(struct xen_events *e);
 void xen_views_free(struct xen_views *views);
 
 /* Operations of the driver. */

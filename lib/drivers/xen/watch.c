@@ -7,17 +7,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "xen.h"
+#include "events.h"
 
 /*
  * Xen tells nobody when a domain gives a page back or gets one, and a mapping keeps
  * showing the page that was there.  So a thread looks at the domain's count of pages
  * and steps `life` when it is another one: then the map is made anew.  So it does when
- * a page that is mapped here has gone, which does not change the count.
+ * a page that is mapped here has gone, which does not change the count.  What comes back
+ * comes without its traps: so all are set again then.
  */
 
 #define PERIOD_MS 20
-#define SHARE     50	/* of the time, to ask for what is mapped */
+#define SHARE     50	/* of the time, to ask for what is mapped, and to set traps again */
 
 static void step_life(struct xen_vm *x)
 {
@@ -35,6 +36,16 @@ static bool has_vanished(struct xen_vm *x)
 	any = xen_any_vanished(x, &x->vanish_turn);
 	x->vanish_due_ns = start + SHARE * (xen_now_ns() - start);
 	return any;
+}
+
+static void trap_again(struct xen_vm *x)
+{
+	uint64_t start = xen_now_ns();
+
+	if (!x->again || start < x->again_due_ns)
+		return;
+	x->again = !xen_views_again(x->events);
+	x->again_due_ns = start + SHARE * (xen_now_ns() - start);
 }
 
 static void *watch(void *opaque)
@@ -56,10 +67,12 @@ static void *watch(void *opaque)
 		if (ret > 0 && domain.pages != pages) {
 			if (pages != UINT64_MAX)
 				step_life(x);
+			x->again = pages != UINT64_MAX;
 			pages = domain.pages;
 		} else if (has_vanished(x)) {
 			step_life(x);
 		}
+		trap_again(x);
 	}
 	return NULL;
 }

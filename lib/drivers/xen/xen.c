@@ -71,6 +71,7 @@ static void xen_close(struct scry_vm *vm)
 	xen_watchdog_stop(&x->watchdog, vm->timeout_ms);
 	xen_events_close(vm);
 	xen_areas_free(x);
+	xen_pt_free(x);
 	if (x->model)
 		x->host.libraries.xendevicemodel_close(x->model);
 	if (x->memory)
@@ -176,6 +177,9 @@ const struct scry_driver scry_driver_xen = {
 	.view_switch = xen_view_switch,
 	.frame_create = xen_frame_create,
 	.frame_destroy = xen_frame_destroy,
+	.pt_start = xen_pt_start,
+	.pt_read = xen_pt_read,
+	.pt_stop = xen_pt_stop,
 	.breakpoint_add = xen_breakpoint_add,
 	.breakpoint_remove = xen_breakpoint_remove,
 };

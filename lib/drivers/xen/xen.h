@@ -4,6 +4,7 @@
 
 #include "../../driver.h"
 #include "libraries.h"
+#include "trace_ring.h"
 #include "watchdog.h"
 
 extern const struct scry_driver scry_driver_xen;
@@ -49,6 +50,11 @@ struct xen_vm {
 	uint64_t injecting;		/* those with an injection to come */
 	struct scry_injection injection[SCRY_MAX_VCPUS];
 
+	struct xen_trace {		/* pt.c: a vCPU's packets */
+		xenforeignmemory_resource_handle *resource;
+		struct xen_trace_ring ring;
+	} trace[SCRY_MAX_VCPUS];
+
 	struct xen_watchdog watchdog;
 	struct xen_events *events;	/* events.h */
 	pthread_t watcher;		/* watch.c */
@@ -56,6 +62,8 @@ struct xen_vm {
 	int watch_end;			/* eventfd: ends the watcher */
 	uint64_t vanish_due_ns;		/* the watcher's: when to look at what is mapped, */
 	unsigned vanish_turn;		/* and at which part of it */
+	bool again;			/* the traps are to be set again, */
+	uint64_t again_due_ns;		/* and when */
 };
 
 static inline struct xen_vm *xen_of(struct scry_vm *vm)
@@ -111,6 +119,10 @@ int xen_inject_pending(struct xen_vm *x);	/* the vCPUs are about to go on */
 
 /* pt.c */
 void xen_pt_caps(struct xen_vm *x);
+void xen_pt_free(struct xen_vm *x);
+int xen_pt_start(struct scry_vm *vm, const struct scry_pt_opts *opts);
+int64_t xen_pt_read(struct scry_vm *vm, unsigned vcpu, void *buf, size_t len);
+int xen_pt_stop(struct scry_vm *vm);
 
 /* vanished.c: has one of the frames whose turn it is gone, and is mapped here? */
 bool xen_any_vanished(struct xen_vm *x, unsigned *turn);
