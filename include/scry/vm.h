@@ -29,7 +29,7 @@ struct scry_open_opts {
  *   xen:NAME, xen:DOMID	a domain, from dom0
  *   file:/path		a dump: an ELF core (of QEMU, virsh, kdump, scry dump), LiME's
  *			format, or raw memory from address 0
- * NAME alone means qemu:NAME.  With kvmi: it is this library that listens, at the
+ * NAME alone is a VM of scry_list(), QEMU's before Xen's.  With kvmi: it is this library that listens, at the
  * path, and the VM is the one whose QEMU connects there; that may take six times
  * opts->timeout_ms, for QEMU tries every so often (reconnect=).  SECRET is what
  * QEMU's secret object holds, if its introspection object has a key=; as the
