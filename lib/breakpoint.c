@@ -4,7 +4,7 @@
 #include "driver.h"
 #include "vm.h"
 
-#define FLAGS (SCRY_BREAKPOINT_CR3 | SCRY_BREAKPOINT_PHYSICAL)
+#define FLAGS (SCRY_BREAKPOINT_CR3 | SCRY_BREAKPOINT_PHYSICAL | SCRY_BREAKPOINT_VISIBLE)
 
 static int check(const struct scry_vm *vm, const struct scry_breakpoint *b)
 {
@@ -12,8 +12,8 @@ static int check(const struct scry_vm *vm, const struct scry_breakpoint *b)
 		return scry_fail(SCRY_E_INVAL, "scry_breakpoint.sz must be sizeof(struct "
 				 "scry_breakpoint)");
 	if (b->flags & ~FLAGS)
-		return scry_fail(SCRY_E_INVAL, "a breakpoint's flags are SCRY_BREAKPOINT_CR3 and "
-				 "SCRY_BREAKPOINT_PHYSICAL, not 0x%x", b->flags);
+		return scry_fail(SCRY_E_INVAL, "a breakpoint's flags are SCRY_BREAKPOINT_CR3, "
+				 "_PHYSICAL and _VISIBLE, not 0x%x", b->flags);
 	if (b->flags & SCRY_BREAKPOINT_PHYSICAL && b->address >> 52)
 		return scry_fail(SCRY_E_INVAL, "0x%llx is beyond the highest physical address that "
 				 "there can be", (unsigned long long)b->address);

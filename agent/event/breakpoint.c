@@ -140,7 +140,8 @@ void breakpoint_reset(void)
 static bool is_valid(const struct scry_breakpoint *b)
 {
 	return b->sz == sizeof(*b) &&
-	       !(b->flags & ~(SCRY_BREAKPOINT_CR3 | SCRY_BREAKPOINT_PHYSICAL));
+	       !(b->flags & ~(SCRY_BREAKPOINT_CR3 | SCRY_BREAKPOINT_PHYSICAL |
+			      SCRY_BREAKPOINT_VISIBLE));
 }
 
 static bool exists(int64_t n)

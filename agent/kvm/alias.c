@@ -99,6 +99,7 @@ static void free_alias(struct alias *a, uint64_t size)
 	free(a->is);
 	free(a->busy);
 	free(a->held);
+	free(a->copy);
 	*a = (struct alias){ 0 };
 }
 
@@ -117,7 +118,8 @@ static struct alias *add(const struct shared *s)
 	a->is = calloc(a->size / ALIAS_PAGE, sizeof(*a->is));
 	a->busy = calloc(a->size / ALIAS_PAGE / ALIAS_CHUNK + 1, sizeof(*a->busy));
 	a->held = calloc(a->size / ALIAS_PAGE, sizeof(*a->held));
-	if (!a->memory || a->fd < 0 || !a->is || !a->busy || !a->held) {
+	a->copy = calloc(a->size / ALIAS_PAGE, sizeof(*a->copy));
+	if (!a->memory || a->fd < 0 || !a->is || !a->busy || !a->held || !a->copy) {
 		free_alias(a, a->memory ? a->size : 0);
 		return NULL;
 	}

@@ -25,6 +25,7 @@ struct alias {
 	uint64_t *is;		/* entry of the slat, of each page, as it is in force */
 	uint32_t *busy;		/* of each chunk so many pages whose entry is not 0 */
 	uint16_t *held;		/* by so many that trap each page's fetches, whatever the view says */
+	uint16_t *copy;		/* of plant.c, that is in the page's place unless it is trapped; 0 = none */
 };
 
 /* Frames that are such RAM now. */

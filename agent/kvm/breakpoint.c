@@ -2,12 +2,14 @@
 #include "agent/event/breakpoint.h"
 #include "agent/event/arm.h"
 #include "kvm.h"
+#include "plant.h"
 #include "ram.h"
 
 /*
  * Hidden breakpoints.  Those at four linear addresses lie in the debug registers that
  * the guest does not use itself.  Of any other, or one by physical address, the page
- * is trapped: what else is executed there costs a step each.
+ * is trapped: what else is executed there costs a step each; unless it may be seen, and is
+ * of the guest's kernel (plant.h).
  */
 
 #define PAGE      4096u
@@ -15,7 +17,7 @@
 
 /* Where each is, by its number. */
 static struct place {
-	enum { NOWHERE, IN_REGISTER, IN_PAGE } kind;
+	enum { NOWHERE, IN_REGISTER, IN_PAGE, IN_COPY } kind;
 	unsigned reg;
 	uint64_t gfn;
 } places[SCRY_BREAKPOINTS + 1];
@@ -57,14 +59,39 @@ static unsigned find_register(uint64_t address)
 /* In its address space, or in the first vCPU's in which it is mapped. */
 static bool locate(const struct scry_breakpoint *b, uint64_t *gpa)
 {
+	bool user;
+
 	*gpa = b->address;
 	if (b->flags & SCRY_BREAKPOINT_PHYSICAL)
 		return true;
 	for (unsigned i = 0; i < kvm.vcpus; i++)
 		if (b->flags & SCRY_BREAKPOINT_CR3 ?
-		    kvm_walk(&kvm.vcpu[i], b->cr3, b->address, gpa) :
+		    kvm_walk(&kvm.vcpu[i], b->cr3, b->address, gpa, &user) :
 		    kvm_physical(&kvm.vcpu[i], b->address, gpa))
 			return true;
+	return false;
+}
+
+/* An instruction of the kernel's, in 64-bit code, that is long enough? */
+static bool can_be_planted(const struct scry_breakpoint *b, uint64_t gpa)
+{
+	uint8_t bytes[KVM_CODE];
+	unsigned len = PAGE - (unsigned)(gpa % PAGE);
+	struct kvm_sregs s;
+	uint64_t at;
+	bool user;
+
+	if (len > KVM_CODE)
+		len = KVM_CODE;
+	if (!(b->flags & SCRY_BREAKPOINT_VISIBLE) || b->flags & SCRY_BREAKPOINT_PHYSICAL ||
+	    qemu.address_space_rw(qemu.address_space_memory, gpa, 0, bytes, len, false) ||
+	    kvm_length_64(bytes, len) < PLANT_LEN)
+		return false;
+	for (unsigned i = 0; i < kvm.vcpus; i++)
+		if (kvm_ioctl(kvm.vcpu[i].fd, KVM_GET_SREGS, &s) == 0 &&
+		    kvm_walk(&kvm.vcpu[i], b->flags & SCRY_BREAKPOINT_CR3 ? b->cr3 : s.cr3,
+			     b->address, &at, &user) && at == gpa)
+			return !user;
 	return false;
 }
 
@@ -85,6 +112,10 @@ const char *kvm_breakpoint_plant(int n, const struct scry_breakpoint *b)
 	if (!locate(b, &gpa))
 		return "the debug registers are taken, and nothing is mapped at this address now: "
 		       "plant it when something is";
+	if (can_be_planted(b, gpa) && plant_put(n, gpa)) {
+		places[n] = (struct place){ .kind = IN_COPY };
+		return NULL;
+	}
 	why = ram_hold(gpa / PAGE);
 	if (!why)
 		places[n] = (struct place){ .kind = IN_PAGE, .gfn = gpa / PAGE };
@@ -99,6 +130,8 @@ void kvm_breakpoint_lift(int n)
 		registers[p->reg].users--;
 	else if (p->kind == IN_PAGE)
 		ram_let(p->gfn);
+	else if (p->kind == IN_COPY)
+		plant_drop(n);
 	places[n] = (struct place){ 0 };
 }
 
@@ -137,12 +170,12 @@ bool kvm_breakpoint_passes(struct kvcpu *k)
 	return regs.rflags & RFLAGS_RF;
 }
 
-void kvm_breakpoint_pass(struct kvcpu *k)
+void kvm_breakpoint_pass(struct kvcpu *k, bool passes)
 {
 	struct kvm_regs regs;
 
 	kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
-	regs.rflags |= RFLAGS_RF;
+	regs.rflags = passes ? regs.rflags | RFLAGS_RF : regs.rflags & ~(uint64_t)RFLAGS_RF;
 	kvm_ioctl(k->fd, KVM_SET_REGS, &regs);
 }
 
@@ -160,12 +193,12 @@ static bool ask(struct vcpu *vcpu, struct kvcpu *k, int n)
 	if (k->told_rip != event.rip)
 		k->told = 0;
 	k->told_rip = event.rip;
-	k->broken = places[n].kind == IN_PAGE;
+	k->broken = places[n].kind != IN_REGISTER;
 	if (kvm_ask(vcpu, k, &event))
 		return true;
 	k->passes = false;	/* what else there is about the instruction is yet to come */
 	if (vcpu->action == SCRY_CONTINUE && !vcpu->jumps && !vcpu->injects)
-		kvm_breakpoint_pass(k);
+		kvm_breakpoint_pass(k, true);
 	else
 		k->broken = false;
 	return false;
@@ -196,7 +229,7 @@ bool kvm_breakpoint_in_page(struct vcpu *vcpu, struct kvcpu *k, uint64_t rip)
 {
 	int n = at_rip(vcpu, k);
 
-	return !n || places[n].kind != IN_PAGE || (k->broken && k->told_rip == rip) ||
+	return !n || places[n].kind == IN_REGISTER || (k->broken && k->told_rip == rip) ||
 	       ask(vcpu, k, n);
 }
 
@@ -210,6 +243,6 @@ bool kvm_breakpoint_look(struct vcpu *vcpu, struct kvcpu *k)
 		k->looks = true;
 		return false;
 	}
-	kvm_breakpoint_pass(k);
+	kvm_breakpoint_pass(k, true);
 	return true;
 }

@@ -6,6 +6,7 @@
 
 #define PAGE          4096u
 #define ENTRY_P       1u
+#define ENTRY_U       4u
 #define ENTRY_PS      128u
 #define ENTRY_ADDRESS UINT64_C(0xffffffffff000)
 
@@ -31,7 +32,7 @@ bool kvm_entry_leads_on(uint64_t entry, int level)
 	return entry & ENTRY_P && level > 1 && !(level < 4 && entry & ENTRY_PS);
 }
 
-bool kvm_walk(struct kvcpu *k, uint64_t cr3, uint64_t gva, uint64_t *gpa)
+bool kvm_walk(struct kvcpu *k, uint64_t cr3, uint64_t gva, uint64_t *gpa, bool *user)
 {
 	uint64_t entry = cr3, at, rest;
 	struct kvm_sregs s;
@@ -39,9 +40,11 @@ bool kvm_walk(struct kvcpu *k, uint64_t cr3, uint64_t gva, uint64_t *gpa)
 
 	if (kvm_ioctl(k->fd, KVM_GET_SREGS, &s) < 0 || !(s.efer & EFER_LMA))
 		return false;
+	*user = true;
 	for (level = s.cr4 & CR4_LA57 ? 5 : 4;; level--) {
 		if (!kvm_entry(entry, level, gva, &at, &entry) || !(entry & ENTRY_P))
 			return false;
+		*user &= (entry & ENTRY_U) != 0;
 		if (!kvm_entry_leads_on(entry, level))
 			break;
 	}
@@ -97,13 +100,29 @@ static ZydisMachineMode mode_of(const struct kvm_sregs *s, ZydisStackWidth *stac
 	return s->cs.db ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LEGACY_16;
 }
 
+static bool decode(ZydisMachineMode mode, ZydisStackWidth stack, const uint8_t *bytes, unsigned len,
+		   ZydisDecodedInstruction *decoded)
+{
+	ZydisDecoder decoder;
+
+	return len && ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) &&
+	       ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, len, decoded));
+}
+
+uint32_t kvm_length_64(const uint8_t *bytes, unsigned len)
+{
+	ZydisDecodedInstruction decoded;
+
+	return decode(ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, bytes, len, &decoded) ?
+	       decoded.length : 0;
+}
+
 bool kvm_insn(struct kvcpu *k, struct kvm_insn *insn)
 {
 	uint8_t bytes[KVM_CODE];
 	ZydisDecodedInstruction decoded;
 	ZydisStackWidth stack;
 	ZydisMachineMode mode;
-	ZydisDecoder decoder;
 	struct kvm_sregs s = { 0 };
 	struct kvm_regs r = { 0 };
 	unsigned len;
@@ -113,8 +132,7 @@ bool kvm_insn(struct kvcpu *k, struct kvm_insn *insn)
 	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
 	mode = mode_of(&s, &stack);
 	len = kvm_code(k, kvm_code_address(&s, &r), bytes);
-	if (!len || !ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) ||
-	    !ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, len, &decoded)))
+	if (!decode(mode, stack, bytes, len, &decoded))
 		return false;
 	insn->len = decoded.length;
 	insn->rep = decoded.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPNE);

@@ -114,12 +114,11 @@ void kvm_guests_debug(struct kvcpu *k, uint64_t dr6)
 static enum kvm_outcome breakpoint(struct vcpu *vcpu, struct kvcpu *k, uint64_t guests)
 {
 	k->steps_over = kvm_breakpoint_passes(k);
-	if (k->steps_over || !kvm_breakpoint(vcpu, k))
+	if (k->steps_over || !(kvm_breakpoint(vcpu, k) || kvm_breakpoint_passes(k)))
 		return KVM_AGAIN;
+	kvm_breakpoint_pass(k, !guests);
 	if (guests)
 		kvm_guests_debug(k, guests);
-	else
-		kvm_breakpoint_pass(k);
 	return KVM_AGAIN;
 }
 

@@ -83,7 +83,8 @@ static void caps(struct scry_agent_caps *caps)
 	}
 	note(caps, SCRY_CAP_EVENT_BREAKPOINT, ram_lacks() ?
 	     "at four addresses at a time, as guest RAM is private to QEMU" :
-	     "fast at four addresses; of the others all that is executed in the page is stepped");
+	     "fast at four addresses, and in the kernel where it may be seen; of the others all that "
+	     "is executed in the page is stepped");
 	note(caps, SCRY_CAP_EVENT_START, "of processors that have not run since the machine's reset");
 }
 

@@ -132,8 +132,8 @@ void kvm_queue_exception(struct kvcpu *k, const struct scry_exception *exception
 
 /* code.c: what is at a linear address, in the vCPU's address space.  False: not mapped. */
 bool kvm_physical(struct kvcpu *k, uint64_t gva, uint64_t *gpa);
-/* By the tables of this root, in long mode. */
-bool kvm_walk(struct kvcpu *k, uint64_t cr3, uint64_t gva, uint64_t *gpa);
+/* By the tables of this root, in long mode; may CPL 3 access it? */
+bool kvm_walk(struct kvcpu *k, uint64_t cr3, uint64_t gva, uint64_t *gpa, bool *user);
 /* A step of that: the entry for gva in a table, where it lies, and if it names another table. */
 bool kvm_entry(uint64_t table, int level, uint64_t gva, uint64_t *at, uint64_t *entry);
 bool kvm_entry_leads_on(uint64_t entry, int level);
@@ -143,6 +143,9 @@ bool kvm_virtual(struct kvcpu *k, uint64_t gva, void *data, unsigned len, bool w
 uint64_t kvm_code_address(const struct kvm_sregs *s, const struct kvm_regs *r);
 /* Up to KVM_CODE bytes of code; how many there are. */
 unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes);
+
+/* Of an instruction of 64-bit code; 0 = it is none. */
+uint32_t kvm_length_64(const uint8_t *bytes, unsigned len);
 
 /* The instruction at rip. */
 struct kvm_insn {
@@ -190,8 +193,8 @@ bool kvm_breakpoint(struct vcpu *vcpu, struct kvcpu *k);
 bool kvm_breakpoint_in_page(struct vcpu *vcpu, struct kvcpu *k, uint64_t rip);
 /* The same, when none can be met otherwise. */
 bool kvm_breakpoint_look(struct vcpu *vcpu, struct kvcpu *k);
-/* Go on with the instruction at rip; does it that already? */
-void kvm_breakpoint_pass(struct kvcpu *k);
+/* Go on with the instruction at rip, or be caught in front of it; which is it now? */
+void kvm_breakpoint_pass(struct kvcpu *k, bool passes);
 bool kvm_breakpoint_passes(struct kvcpu *k);
 
 /* power.c: before KVM_RUN; true, with errno: QEMU is to have a look first. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "agent/memory/frame.h"
 #include "agent/memory/slat.h"
 #include "agent/memory/view.h"
 #include "alias.h"
+#include "page.h"
+#include "plant.h"
 #include "ram.h"
 
 #define PAGE     ALIAS_PAGE
@@ -15,10 +15,10 @@
 #define NO_RAM \
 	"there is no RAM that QEMU shares: what lies in ROM, flash or a device cannot be trapped"
 
-/* Frames whose fetches are trapped whatever the view says, by so many. */
+/* Frames whose fetches are trapped whatever the view says, by so many; or that have a copy. */
 static struct held {
 	uint64_t gfn;
-	unsigned by;
+	unsigned by, copy;
 } held[SCRY_BREAKPOINTS];
 static unsigned held_count;
 
@@ -26,57 +26,14 @@ static bool anew;		/* pages are held that are open: each is to be looked at */
 
 static _Atomic bool refreshes;	/* refresh() comes */
 
-static int protection(uint64_t entry)
-{
-	if (entry & (SCRY_READ | SCRY_EXEC))
-		return PROT_NONE;
-	return entry & SCRY_WRITE ? PROT_READ : PROT_READ | PROT_WRITE;
-}
-
-/* The file behind a page, and where in it; -1 = none that can be shared. */
-static int file_of(uint64_t gpa, uint64_t *offset)
-{
-	uint64_t page;
-	const struct alias *a = alias_of(gpa / PAGE, &page);
-	int fd;
-
-	if (a) {
-		*offset = a->file_offset + page * PAGE;
-		return a->fd;
-	}
-	*offset = gpa - FRAMES_BASE;
-	return gpa >= FRAMES_BASE && frame_at(gpa, &fd) ? fd : -1;
-}
-
-/* Have pages first to last - 1 be so, which all are alike; remapped ones are one. */
-static bool set_pages(struct alias *a, uint64_t first, uint64_t last, uint64_t entry)
-{
-	char *at = a->memory + first * PAGE;
-	uint64_t offset = a->file_offset + first * PAGE, size = (last - first) * PAGE;
-	bool moves = (a->is[first] ^ entry) & ~SLAT_TRAPS;
-	int fd = a->fd;
-
-	if (moves && entry & SLAT_REMAPPED)
-		fd = file_of(entry & SLAT_PAGE, &offset);
-	if (fd < 0)
-		return false;
-	if (moves ? mmap(at, size, protection(entry), MAP_SHARED | MAP_FIXED, fd, (off_t)offset) ==
-			    MAP_FAILED :
-		    mprotect(at, size, protection(entry)) < 0)
-		return false;
-	for (uint64_t i = first; i < last; i++) {
-		a->busy[i / ALIAS_CHUNK] += (uint32_t)(!!entry - !!a->is[i]);
-		a->is[i] = entry;
-	}
-	return true;
-}
-
 static uint64_t wanted_of(const struct alias *a, const struct slat *slat, uint64_t page,
 			  uint64_t gfn)
 {
 	uint64_t entry = slat ? slat_find(slat, gfn) : 0;
 
-	return a->held[page] ? entry | SCRY_EXEC : entry;
+	if (a->held[page] || (a->copy[page] && entry))
+		return entry | SCRY_EXEC;
+	return a->copy[page] ? plant_entry(a->copy[page]) : entry;
 }
 
 /* The first page of the part, from here on, that does not go together with the page i. */
@@ -113,7 +70,7 @@ static bool apply(const struct part *p, const struct slat *slat)
 
 		end = run_end(p, slat, i, wanted);
 		if (wanted != p->alias->is[page] &&
-		    !set_pages(p->alias, page, page + (end - i), wanted))
+		    !pages_set(p->alias, page, page + (end - i), wanted))
 			return false;
 	}
 	return true;
@@ -135,10 +92,14 @@ bool ram_is_trapped(void)
 
 static void forget_held(void)
 {
-	for (unsigned i = 0; i < aliases.count; i++)
-		if (aliases.alias[i].size)
-			memset(aliases.alias[i].held, 0,
-			       aliases.alias[i].size / PAGE * sizeof(*aliases.alias[i].held));
+	for (unsigned i = 0; i < aliases.count; i++) {
+		const struct alias *a = &aliases.alias[i];
+
+		if (!a->size)
+			continue;
+		memset(a->held, 0, a->size / PAGE * sizeof(*a->held));
+		memset(a->copy, 0, a->size / PAGE * sizeof(*a->copy));
+	}
 }
 
 /* Each frame, in the page that stands for it now. */
@@ -148,8 +109,10 @@ static void hold_all(void)
 		uint64_t page;
 		struct alias *a = alias_of(held[i].gfn, &page);
 
-		if (a)
-			a->held[page] = (uint16_t)held[i].by;
+		if (!a)
+			continue;
+		a->held[page] = (uint16_t)held[i].by;
+		a->copy[page] = (uint16_t)held[i].copy;
 	}
 	anew = true;
 }
@@ -258,17 +221,18 @@ const char *ram_apply(void)
 	return why ? why : apply_all(vcpus[0].slat);
 }
 
-static const char *hold(struct held *h, int by)
+/* Have its page be as it says now. */
+static const char *update(const struct held *h)
 {
 	uint64_t page, wanted;
 	struct alias *a = alias_of(h->gfn, &page);
 
-	h->by += (unsigned)by;
 	if (!a)
 		return NO_RAM;
 	a->held[page] = (uint16_t)h->by;
+	a->copy[page] = (uint16_t)h->copy;
 	wanted = wanted_of(a, vcpus[0].slat, page, h->gfn);
-	return wanted == a->is[page] || set_pages(a, page, page + 1, wanted) ? NULL : TOO_FINE;
+	return wanted == a->is[page] || pages_set(a, page, page + 1, wanted) ? NULL : TOO_FINE;
 }
 
 static struct held *find_held(uint64_t gfn)
@@ -280,18 +244,37 @@ static struct held *find_held(uint64_t gfn)
 	return h;
 }
 
-const char *ram_hold(uint64_t gfn)
+/* A new one, where there is none.  NULL, or why it cannot be. */
+static const char *get_held(uint64_t gfn, struct held **h)
 {
 	const char *why = aliases.parts ? NULL : make();
-	struct held *h = find_held(gfn);
+
+	*h = find_held(gfn);
+	if (!why && *h == held + held_count) {
+		**h = (struct held){ .gfn = gfn };
+		held_count++;
+	}
+	return why;
+}
+
+static void put_held(struct held *h)
+{
+	update(h);
+	if (!h->by && !h->copy)
+		*h = held[--held_count];
+	if (!held_count)
+		ram_apply();
+}
+
+const char *ram_hold(uint64_t gfn)
+{
+	struct held *h;
+	const char *why = get_held(gfn, &h);
 
 	if (why)
 		return why;
-	if (h == held + held_count) {
-		*h = (struct held){ .gfn = gfn };
-		held_count++;
-	}
-	why = hold(h, 1);
+	h->by++;
+	why = update(h);
 	if (why)
 		ram_let(gfn);
 	return why;
@@ -301,11 +284,36 @@ void ram_let(uint64_t gfn)
 {
 	struct held *h = find_held(gfn);
 
-	hold(h, -1);
-	if (!h->by)
-		*h = held[--held_count];
-	if (!held_count)
-		ram_apply();
+	h->by--;
+	put_held(h);
+}
+
+bool ram_show(uint64_t gfn, unsigned copy)
+{
+	struct held *h;
+
+	if (get_held(gfn, &h))
+		return false;
+	h->copy = copy;
+	if (!update(h))
+		return true;
+	ram_hide(gfn);
+	return false;
+}
+
+void ram_hide(uint64_t gfn)
+{
+	struct held *h = find_held(gfn);
+
+	h->copy = 0;
+	put_held(h);
+}
+
+unsigned ram_copy(uint64_t gfn)
+{
+	const struct held *h = find_held(gfn);
+
+	return h < held + held_count ? h->copy : 0;
 }
 
 bool ram_blocks(uint64_t gfn, bool write)
@@ -313,7 +321,7 @@ bool ram_blocks(uint64_t gfn, bool write)
 	uint64_t page;
 	const struct alias *a = alias_of(gfn, &page);
 
-	return a && (a->is[page] & (SCRY_READ | SCRY_EXEC) || (write && a->is[page] & SCRY_WRITE));
+	return a && (a->copy[page] || a->is[page] & (SCRY_READ | SCRY_EXEC) || (write && a->is[page] & SCRY_WRITE));
 }
 
 const char *ram_enter(unsigned view)
@@ -323,48 +331,36 @@ const char *ram_enter(unsigned view)
 	return ram_apply();
 }
 
-static void protect_frame(uint64_t gfn, bool open)
+void ram_open(uint64_t gfn, bool write)
 {
 	uint64_t page;
-	const struct alias *a = alias_of(gfn, &page);
+	struct alias *a = alias_of(gfn, &page);
 
 	if (a)
-		mprotect(a->memory + page * PAGE, PAGE,
-			 open ? PROT_READ | PROT_WRITE : protection(a->is[page]));
-}
-
-void ram_open(uint64_t gfn)
-{
-	protect_frame(gfn, true);
+		page_open(a, page, write);
 }
 
 void ram_close(uint64_t gfn)
 {
-	protect_frame(gfn, false);
+	uint64_t page;
+	struct alias *a = alias_of(gfn, &page);
+
+	if (a)
+		page_close(a, page);
 }
 
 void ram_open_all(void)
 {
 	for (unsigned i = 0; i < aliases.count; i++)
 		if (aliases.alias[i].size)
-			mprotect(aliases.alias[i].memory, aliases.alias[i].size, PROT_READ | PROT_WRITE);
-}
-
-static void close_all(const struct alias *a)
-{
-	uint64_t pages = a->size / PAGE;
-
-	for (uint64_t first = 0, end; first < pages; first = end) {
-		for (end = first + 1; end < pages && protection(a->is[end]) == protection(a->is[first]);)
-			end++;
-		mprotect(a->memory + first * PAGE, (end - first) * PAGE, protection(a->is[first]));
-	}
+			pages_open_all(&aliases.alias[i]);
 }
 
 void ram_close_all(void)
 {
 	for (unsigned i = 0; i < aliases.count; i++)
-		close_all(&aliases.alias[i]);
+		if (aliases.alias[i].size)
+			pages_close_all(&aliases.alias[i]);
 }
 
 const char *ram_lacks(void)

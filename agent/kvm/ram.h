@@ -20,11 +20,14 @@ const char *ram_enter(unsigned view);
 /* With QEMU's big lock: it has told KVM of a slot. */
 void ram_slots_changed(void);
 
-/* Let all accesses to this frame through, or have it as the view says again. */
-void ram_open(uint64_t gfn);
+/*
+ * Let all accesses to this frame through, or have it as the view says again.  write: where a
+ * copy is in its place, writes are to go to the frame itself.
+ */
+void ram_open(uint64_t gfn, bool write);
 void ram_close(uint64_t gfn);
 
-/* The same for all frames. */
+/* The same for all frames, and writes. */
 void ram_open_all(void);
 void ram_close_all(void);
 
@@ -34,6 +37,14 @@ void ram_close_all(void);
  */
 const char *ram_hold(uint64_t gfn);
 void ram_let(uint64_t gfn);
+
+/*
+ * Have this copy of plant.c in the frame's place while nothing of the frame is trapped, and
+ * trap fetches else; false: it cannot be.  The copy there, 0 = none.
+ */
+bool ram_show(uint64_t gfn, unsigned copy);
+void ram_hide(uint64_t gfn);
+unsigned ram_copy(uint64_t gfn);
 
 /* Does the frame let no such access through? */
 bool ram_blocks(uint64_t gfn, bool write);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 
 #include "agent/accel.h"
 #include "agent/event/arm.h"
 #include "agent/event/breakpoint.h"
 #include "kvm.h"
 #include "protocol/bits.h"
+#include "plant.h"
 #include "ram.h"
 
 void kvm_describe(struct vcpu *vcpu, struct scry_event *event)
@@ -54,10 +57,23 @@ static unsigned ins_target(struct kvcpu *k, const struct kvm_regs *r, uint64_t *
 }
 
 /*
- * KVM_RUN finishes what it is in the middle of, and, told so, does no more.  QEMU
- * itself clears immediate_exit again, when it has seen why.  For an INS KVM writes
- * what nobody has read from the port: that is taken back.
+ * KVM_RUN finishes what it is in the middle of, and, told so, does no more.  QEMU's
+ * kick, a signal whose handler sets immediate_exit, has to wait for that.
  */
+static void finish(struct kvcpu *k)
+{
+	uint8_t before = k->run->immediate_exit;
+	sigset_t all, blocked;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &blocked);
+	k->run->immediate_exit = 1;
+	kvm_ioctl(k->fd, KVM_RUN, NULL);
+	k->run->immediate_exit = before;
+	pthread_sigmask(SIG_SETMASK, &blocked, NULL);
+}
+
+/* For an INS KVM writes what nobody has read from the port: that is taken back. */
 void kvm_finish(struct kvcpu *k)
 {
 	struct kvm_regs before, after;
@@ -73,8 +89,7 @@ void kvm_finish(struct kvcpu *k)
 	len = ins_target(k, &before, &gva);
 	if (len && !kvm_virtual(k, gva, kept, len, false))
 		len = 0;
-	k->run->immediate_exit = 1;
-	kvm_ioctl(k->fd, KVM_RUN, NULL);
+	finish(k);
 	kvm_ioctl(k->fd, KVM_GET_REGS, &after);
 	k->next_rip = after.rip;
 	kvm_ioctl(k->fd, KVM_SET_REGS, &before);
@@ -184,10 +199,14 @@ enum kvm_outcome kvm_look(struct vcpu *vcpu, struct kvcpu *k)
 
 static enum kvm_outcome came_back(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 {
-	if (*ret >= 0)
-		k->broken = false;
-	else
+	if (*ret < 0)
 		return errno == EFAULT && ram_is_trapped() ? kvm_trap(vcpu, k, ret) : KVM_TO_QEMU;
+	if (plant_hit(k)) {
+		k->unfinished = true;
+		kvm_finish(k);
+		return kvm_trap(vcpu, k, ret);
+	}
+	k->broken = false;
 	if (k->run->exit_reason == KVM_EXIT_SHUTDOWN)
 		return kvm_triple_fault(vcpu, k, ret);
 	/* With nothing but breakpoints there are no filters to be asked. */

@@ -64,12 +64,13 @@ static void open_pages(const struct accesses *all, bool open)
 {
 	for (unsigned i = 0; i < all->count; i++) {
 		const struct access *a = &all->at[i];
-
 		/* The walker sets the accessed and dirty bits. */
-		if (!ram_blocks(a->gpa >> PAGE_SHIFT, a->access & SCRY_WRITE || a->walk))
+		bool write = a->access & SCRY_WRITE || a->walk;
+
+		if (!ram_blocks(a->gpa >> PAGE_SHIFT, write))
 			continue;
 		if (open)
-			ram_open(a->gpa >> PAGE_SHIFT);
+			ram_open(a->gpa >> PAGE_SHIFT, write);
 		else
 			ram_close(a->gpa >> PAGE_SHIFT);
 	}

@@ -20,6 +20,14 @@ extern "C" {
 #define SCRY_BREAKPOINT_CR3      1u	/* only in the address space of cr3 */
 #define SCRY_BREAKPOINT_PHYSICAL 2u	/* address is guest-physical: wherever it is mapped */
 
+/*
+ * It need not be hidden: where that makes it faster (stock KVM, beyond the four of the debug
+ * registers, in pages that only CPL 0 may access) the guest, if it reads this code, may find
+ * another instruction there.  Its memory stays as it was, and what it writes there counts.
+ * For the text of a kernel: a page that a device or another mapping for CPL 3 does not reach.
+ */
+#define SCRY_BREAKPOINT_VISIBLE  4u
+
 /* Breakpoints at a time. */
 #define SCRY_BREAKPOINTS 4096
 

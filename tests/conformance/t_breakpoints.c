@@ -2,67 +2,11 @@
 /* Hidden breakpoints: each hit told once, and nothing to be seen of them in the guest. */
 #include <string.h>
 
-#include "conformance.h"
+#include "hits.h"
 
 typedef unsigned long long ull;
 
-#define N    50
 #define PAGE 4096u
-
-#define BREAK(...) \
-	((struct scry_breakpoint){ .sz = sizeof(struct scry_breakpoint), __VA_ARGS__ })
-
-static int plant(struct ctx *c, struct scry_breakpoint breakpoint)
-{
-	int number = scry_breakpoint_add(c->vm, &breakpoint);
-
-	OK(c, number);
-	CHECK(c, number > 0, "scry_breakpoint_add() gave %d, not a positive number", number);
-	return number;
-}
-
-struct hits {
-	uint64_t count, rip;
-	uint32_t number;		/* of the last */
-	struct scry_reply reply;
-};
-
-static int note(struct pump *p, const struct scry_event *e, struct scry_reply *reply)
-{
-	struct hits *h = p->opaque;
-	size_t size = reply->sz;
-
-	if (e->kind != SCRY_EVENT_BREAKPOINT)
-		return 0;
-	h->count++;
-	h->rip = e->rip;
-	h->number = e->breakpoint.number;
-	*reply = h->reply;
-	reply->sz = size;
-	return 0;
-}
-
-/* The vCPUs of the mask call `at` N times each. */
-static int call(struct ctx *c, uint64_t at, uint64_t vcpus, struct hits *h)
-{
-	struct pump p = { .c = c, .answer = note, .opaque = h };
-
-	for (unsigned i = 0; i < c->vcpus; i++)
-		if (vcpus >> i & 1)
-			DO(guest_start(c, i, &OP(EXEC, .arg = at), 1, N));
-	return pump_run(&p, vcpus);
-}
-
-/* What the last call on this vCPU gave. */
-static int result(struct ctx *c, unsigned vcpu, uint64_t *value)
-{
-	struct probe_vcpu block;
-
-	DO(guest_block(c, vcpu, &block));
-	CHECK(c, block.op[0].count == N, "%llu calls, not %u", (ull)block.op[0].count, N);
-	*value = block.op[0].out[0];
-	return 0;
-}
 
 static int hit(struct ctx *c)
 {
@@ -75,11 +19,11 @@ static int hit(struct ctx *c)
 	OK(c, scry_read_phys(c->vm, at, before, PAGE));
 	number = plant(c, BREAK(.address = at));
 	DO(number);
-	DO(call(c, at, ALL_VCPUS, &h));
+	DO(call_at(c, at, ALL_VCPUS, &h));
 	CHECK(c, h.count == (uint64_t)N * c->vcpus && h.rip == at && h.number == (uint32_t)number,
 	      "%llu hits of breakpoint %u, the last at %#llx", (ull)h.count, h.number, (ull)h.rip);
 	for (unsigned i = 0; i < c->vcpus; i++) {
-		DO(result(c, i, &value));
+		DO(call_result(c, i, &value));
 		CHECK(c, value == 1, "the code gave %llu", (ull)value);
 	}
 	DO(guest_do(c, 0, OP(READ, .arg = at, .size = 8), &read));
@@ -87,7 +31,7 @@ static int hit(struct ctx *c)
 	CHECK(c, memcmp(&read.out[0], before, 8) == 0 && memcmp(seen, before, PAGE) == 0,
 	      "the guest's code is not as it was");
 	OK(c, scry_breakpoint_remove(c->vm, number));
-	DO(call(c, at, ALL_VCPUS, &h));
+	DO(call_at(c, at, ALL_VCPUS, &h));
 	CHECK(c, h.count == (uint64_t)N * c->vcpus, "a hit of a breakpoint that is gone");
 	return 0;
 }
@@ -101,11 +45,11 @@ static int come_and_go(struct ctx *c)
 		struct hits h = { 0 };
 		int number;
 
-		DO(call(c, at, 1, &h));
+		DO(call_at(c, at, 1, &h));
 		CHECK(c, h.count == 0, "%llu hits without a breakpoint", (ull)h.count);
 		number = plant(c, BREAK(.address = at));
 		DO(number);
-		DO(call(c, at, 1, &h));
+		DO(call_at(c, at, 1, &h));
 		CHECK(c, h.count == N, "%llu hits, not %u", (ull)h.count, N);
 		OK(c, scry_breakpoint_remove(c->vm, number));
 	}
@@ -150,15 +94,15 @@ static int skipped(struct ctx *c)
 	uint64_t value;
 
 	DO(plant(c, BREAK(.address = c->probe.patch)));
-	DO(call(c, c->probe.patch, ALL_VCPUS, &h));
+	DO(call_at(c, c->probe.patch, ALL_VCPUS, &h));
 	CHECK(c, h.count == (uint64_t)N * c->vcpus, "%llu hits", (ull)h.count);
-	DO(result(c, 0, &value));
+	DO(call_result(c, 0, &value));
 	CHECK(c, value == 99, "the code gave %llu", (ull)value);
 	/* And then executed after all, with other registers. */
 	h.count = 0;
 	h.reply.action = SCRY_CONTINUE;
-	DO(call(c, c->probe.patch, ALL_VCPUS, &h));
-	DO(result(c, 0, &value));
+	DO(call_at(c, c->probe.patch, ALL_VCPUS, &h));
+	DO(call_result(c, 0, &value));
 	CHECK(c, h.count == (uint64_t)N * c->vcpus && value == 1, "%llu hits, the code gave %llu",
 	      (ull)h.count, (ull)value);
 	return 0;
@@ -180,12 +124,12 @@ static int narrowed(struct ctx *c)
 	DO(plant(c, BREAK(.address = c->probe.scratch + at % PAGE)));
 	DO(plant(c, BREAK(.address = c->probe.scratch + PAGE + at % PAGE,
 			  .flags = SCRY_BREAKPOINT_PHYSICAL)));
-	DO(call(c, at, ALL_VCPUS, &h));
+	DO(call_at(c, at, ALL_VCPUS, &h));
 	CHECK(c, h.count == 0, "%llu hits of breakpoints elsewhere", (ull)h.count);
 
 	number = plant(c, BREAK(.address = at, .flags = SCRY_BREAKPOINT_CR3, .cr3 = regs.cr3 | 5));
 	DO(number);
-	DO(call(c, at, ALL_VCPUS, &h));
+	DO(call_at(c, at, ALL_VCPUS, &h));
 	CHECK(c, h.count == (uint64_t)N * c->vcpus && h.number == (uint32_t)number,
 	      "%llu hits by CR3", (ull)h.count);
 	OK(c, scry_breakpoint_remove(c->vm, number));
@@ -193,30 +137,14 @@ static int narrowed(struct ctx *c)
 	h.count = 0;
 	number = plant(c, BREAK(.address = at, .vcpus = UINT64_C(1) << (c->vcpus - 1)));
 	DO(number);
-	DO(call(c, at, ALL_VCPUS, &h));
+	DO(call_at(c, at, ALL_VCPUS, &h));
 	CHECK(c, h.count == N, "%llu hits on one vCPU", (ull)h.count);
 	OK(c, scry_breakpoint_remove(c->vm, number));
 
 	h.count = 0;
 	DO(plant(c, BREAK(.address = at, .flags = SCRY_BREAKPOINT_PHYSICAL)));
-	DO(call(c, at, ALL_VCPUS, &h));
+	DO(call_at(c, at, ALL_VCPUS, &h));
 	CHECK(c, h.count == (uint64_t)N * c->vcpus, "%llu hits by physical address", (ull)h.count);
-	return 0;
-}
-
-/* The place of the probe's CPUID. */
-static int find_cpuid(struct ctx *c, uint64_t *rip)
-{
-	int number = subscribe(c, SUB(CPUID));
-	struct scry_event e;
-
-	DO(number);
-	DO(guest_start(c, 0, &OP(CPUID, .arg = 1), 1, 1));
-	DO(pump_one(c, &e));
-	*rip = e.rip;
-	OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
-	DO(guest_wait(c, 0));
-	OK(c, scry_unsubscribe(c->vm, number));
 	return 0;
 }
 
@@ -238,7 +166,7 @@ static int together(struct ctx *c)
 	struct pump *pumps[] = { &p, &changing };
 	uint64_t rip, all = 0;
 
-	DO(find_cpuid(c, &rip));	/* in the middle of its block */
+	DO(find_insn(c, SUB(CPUID), OP(CPUID, .arg = 1), &rip));	/* in the middle of its block */
 	DO(subscribe(c, SUB(CPUID)));
 	DO(subscribe(c, SUB(MEMORY)));
 	DO(plant(c, BREAK(.address = rip)));
@@ -274,7 +202,7 @@ static int stepping(struct ctx *c)
 
 	DO(plant(c, BREAK(.address = at)));
 	DO(subscribe(c, SUB(STEP, .step = { .count = 1000 })));
-	DO(call(c, at, 1, &h));
+	DO(call_at(c, at, 1, &h));
 	CHECK(c, h.count == N, "%llu hits while it steps", (ull)h.count);
 	return 0;
 }
@@ -295,9 +223,9 @@ static int in_view(struct ctx *c)
 	OK(c, scry_view_remap(c->vm, (unsigned)view, at >> 12, c->probe.scratch >> 12));
 	h.reply.view = (uint32_t)view;
 	DO(plant(c, BREAK(.address = at)));
-	DO(call(c, at, ALL_VCPUS, &h));
+	DO(call_at(c, at, ALL_VCPUS, &h));
 	CHECK(c, h.count == (uint64_t)N * c->vcpus, "%llu hits", (ull)h.count);
-	DO(result(c, 0, &value));
+	DO(call_result(c, 0, &value));
 	CHECK(c, value == 7, "the code gave %llu", (ull)value);
 	return 0;
 }
@@ -315,14 +243,14 @@ static int limits(struct ctx *c)
 		DO(plant(c, b));
 	}
 	REFUSED(c, scry_breakpoint_add(c->vm, &b), SCRY_E_NOMEM);
-	DO(call(c, c->probe.patch, 1, &h));
+	DO(call_at(c, c->probe.patch, 1, &h));
 	CHECK(c, h.count == N && h.number == 1, "%llu hits of %u", (ull)h.count, h.number);
 	for (int i = SCRY_BREAKPOINTS; i >= 1; i--)
 		OK(c, scry_breakpoint_remove(c->vm, i));
 	REFUSED(c, scry_breakpoint_remove(c->vm, 1), SCRY_E_NOTFOUND);
 	REFUSED(c, scry_breakpoint_remove(c->vm, 0), SCRY_E_NOTFOUND);
 	REFUSED(c, scry_breakpoint_remove(c->vm, SCRY_BREAKPOINTS + 1), SCRY_E_NOTFOUND);
-	b.flags = 4;
+	b.flags = 8;
 	REFUSED(c, scry_breakpoint_add(c->vm, &b), SCRY_E_INVAL);
 	b = BREAK(.vcpus = UINT64_C(1) << 63);
 	REFUSED(c, scry_breakpoint_add(c->vm, &b), SCRY_E_INVAL);

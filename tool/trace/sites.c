@@ -79,7 +79,7 @@ int sites_arm(struct trace *t)
 			    "\"all\" means each of them", t->sites_in);
 	for (size_t i = 0; i < s->count; i++) {
 		struct scry_breakpoint b = { .sz = sizeof(b), .address = s->list[i].site.address,
-					     .vcpus = vcpus };
+					     .vcpus = vcpus, .flags = SCRY_BREAKPOINT_VISIBLE };
 
 		s->list[i].number = scry_breakpoint_add(t->vm, &b);
 		if (s->list[i].number < 0)

@@ -98,13 +98,13 @@ boot_gdt:
 	.quad 0x00cf93000000ffff
 	.fill 6, 8, 0			/* TSS, LDT, TSS2: two slots each */
 
-	/* The first 4 GiB, in pages of 2 MiB, at 0 and at PROBE_ALIAS. */
+	/* The first 4 GiB, in pages of 2 MiB, at 0 and, for CPL 0 only, at PROBE_ALIAS. */
 	.data
 	.balign 4096
 	.globl pml4, identity_pd
 pml4:	.quad pdpt + PTE_PWU
 	.fill 255, 8, 0
-	.quad pdpt + PTE_PWU
+	.quad pdpt + PTE_P + PTE_W
 	.fill 255, 8, 0
 pdpt:	.quad identity_pd + PTE_PWU
 	.quad identity_pd + 0x1000 + PTE_PWU

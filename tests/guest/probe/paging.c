@@ -141,7 +141,7 @@ static void init_long(void)
 	add_fault(mode, LONG_GVA << 1, PROBE_WALK_NOT_PRESENT);
 	add_fault(mode, 0x800000000000, PROBE_WALK_NON_CANONICAL);
 	add_fault(mode, 0xfff0000000000000, PROBE_WALK_NON_CANONICAL);
-	add_page(mode, PROBE_ALIAS + phys(targets[7]), phys(targets[7]), 2 << 20, W | U);
+	add_page(mode, PROBE_ALIAS + phys(targets[7]), phys(targets[7]), 2 << 20, W);
 }
 
 static void init_5level(void)
