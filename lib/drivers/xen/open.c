@@ -33,6 +33,12 @@ int xen_hold(struct xen_events *e)
 {
 	int ret;
 
+	/* Nobody would undo it. */
+	if (xen_watchdog_gone(e->watchdog))
+		e->orphan = true;
+	ret = xen_events_ended(e);
+	if (ret < 0)
+		return ret;
 	/* Noted first: one too few undone would leave the domain standing. */
 	atomic_fetch_add(&e->watchdog->shared->pauses, 1);
 	ret = xen_hyper_domctl_plain(&e->hyper, XEN_DOMCTL_pausedomain);

@@ -22,6 +22,9 @@
 /* How often it looks whether the domain is still there, and answers come. */
 #define TICK_MS 250
 
+/* The longest until it has done what it is asked for. */
+#define HEAR_MS 10000
+
 /* What it is asked for on its socket; a hang-up is the end. */
 enum { ASK_MAP = 'm', ASK_END = 'e' };
 
@@ -224,11 +227,14 @@ static pid_t make_child(struct watch *w, unsigned domid)
 	return pid;
 }
 
-/* The child's word: 0 or -errno. */
+/* The child's word: 0 or -errno.  It may have been stopped. */
 static int hear(int socket)
 {
+	struct pollfd fd = { .fd = socket, .events = POLLIN };
 	int word = 0;
 
+	if (poll(&fd, 1, HEAR_MS) == 0)
+		return -ETIMEDOUT;
 	return recv(socket, &word, sizeof(word), MSG_WAITALL) == sizeof(word) ? word : -ESRCH;
 }
 
@@ -250,7 +256,7 @@ static int claim(unsigned domid)
 
 	if (fd < 0)
 		return -errno;
-	if (bind(fd, (struct sockaddr *)&name, len) == 0 && listen(fd, 1) == 0)
+	if (bind(fd, (struct sockaddr *)&name, len) == 0 && listen(fd, SOMAXCONN) == 0)
 		return fd;
 	ret = -errno;
 	close(fd);
@@ -285,7 +291,7 @@ static struct xen_shared *make_shared(unsigned vcpus, uint32_t reply_timeout_ms)
 	return s;
 }
 
-static void forget(struct xen_watchdog *w)
+void xen_watchdog_forget(struct xen_watchdog *w)
 {
 	if (w->socket >= 0)
 		close(w->socket);
@@ -317,6 +323,9 @@ static int start_failed(unsigned domid, int error)
 		return scry_fail(SCRY_E_BUSY, "the watchdog of process %d, which has ended, is still "
 				 "letting go of domain %u: if something else keeps that paused, let it "
 				 "go on, and try again", (int)owner, domid);
+	if (error == -EADDRINUSE && owner <= 0)
+		return scry_fail(SCRY_E_BUSY, "domain %u has a client already: somebody holds the "
+				 "socket @scry-xen-%u (ss -xp tells who)", domid, domid);
 	if (error == -EADDRINUSE)
 		return scry_fail(SCRY_E_BUSY, "domain %u has a client already, process %d: end that "
 				 "first", domid, (int)owner);
@@ -357,6 +366,7 @@ int xen_watchdog_start(struct xen_watchdog *w, unsigned domid, unsigned vcpus,
 	if (!ret)
 		return 0;
 	xen_watchdog_stop(w, 1000);
+	xen_watchdog_forget(w);
 	return start_failed(domid, ret);
 }
 
@@ -369,17 +379,26 @@ int xen_watchdog_map(struct xen_watchdog *w, uint64_t gfn)
 	return hear(w->socket);
 }
 
-void xen_watchdog_stop(struct xen_watchdog *w, int timeout_ms)
+bool xen_watchdog_gone(const struct xen_watchdog *w)
+{
+	struct pollfd fd = { .fd = w->socket };
+
+	return poll(&fd, 1, 0) > 0 && !w->shared->late && !w->shared->gone;
+}
+
+bool xen_watchdog_stop(struct xen_watchdog *w, int timeout_ms)
 {
 	struct ask ask = { .what = ASK_END };
 	struct pollfd fd = { .fd = w->socket };
+	int status = 0;
 
-	if (w->pid > 0) {
-		send(w->socket, &ask, sizeof(ask), MSG_NOSIGNAL);
-		/* Its end hangs up; if that takes longer it goes on by itself. */
-		if (poll(&fd, 1, timeout_ms) > 0)
-			while (waitpid(w->pid, NULL, __WALL) < 0 && errno == EINTR)
-				;
-	}
-	forget(w);
+	if (w->pid <= 0)
+		return true;
+	send(w->socket, &ask, sizeof(ask), MSG_NOSIGNAL);
+	kill(w->pid, SIGCONT);	/* somebody may have stopped it */
+	/* Its end hangs up; if that takes longer it goes on by itself. */
+	if (poll(&fd, 1, timeout_ms) > 0)
+		while (waitpid(w->pid, &status, __WALL) < 0 && errno == EINTR)
+			;
+	return WIFEXITED(status);
 }

@@ -30,7 +30,14 @@ int xen_watchdog_start(struct xen_watchdog *w, unsigned domid, unsigned vcpus,
 /* Have it map the monitor's ring, before that is taken from the guest: 0 or -errno. */
 int xen_watchdog_map(struct xen_watchdog *w, uint64_t gfn);
 
-/* Have it undo everything and end; waits for that at most so long. */
-void xen_watchdog_stop(struct xen_watchdog *w, int timeout_ms);
+/*
+ * Have it undo everything and end; waits for that at most so long.  False: it had been
+ * killed, and everything is still to be undone.
+ */
+bool xen_watchdog_stop(struct xen_watchdog *w, int timeout_ms);
+void xen_watchdog_forget(struct xen_watchdog *w);
+
+/* Has it been killed?  It ends by itself only when all is undone. */
+bool xen_watchdog_gone(const struct xen_watchdog *w);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "areas.h"
 #include "events.h"
+#include "undo.h"
 
 /*
  * Driver `xen`: a domain of the Xen that this dom0 runs on, by Xen's own libraries.
@@ -68,8 +69,10 @@ static void xen_close(struct scry_vm *vm)
 	xen_watch_stop(x);
 	if (x->events)
 		xen_keeper_stop(x->events);
-	xen_watchdog_stop(&x->watchdog, vm->timeout_ms);
+	if (!xen_watchdog_stop(&x->watchdog, vm->timeout_ms) && x->events)
+		xen_undo(&x->events->hyper, x->watchdog.shared, x->events->page);
 	xen_events_close(vm);
+	xen_watchdog_forget(&x->watchdog);
 	xen_areas_free(x);
 	xen_pt_free(x);
 	if (x->model)
