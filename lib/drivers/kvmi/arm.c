@@ -66,8 +66,12 @@ static void want_all(struct kvmi_vm *k, unsigned vcpu, struct kvmi_armed *want)
 			want_sub(&k->subs[i].sub, vcpu, want);
 	if (k->break_count)
 		want->events |= 1u << KVMI_EVENT_PF;
-	/* Steps that are ours: over a breakpoint, or in another view. */
-	if (k->has_step && (k->break_count || k->view[1].exists || k->view[2].exists))
+	/*
+	 * Steps that are ours: over a breakpoint, or in another view.  It stays on behind the
+	 * last breakpoint: the end of a step that is under way would not be told.
+	 */
+	if (k->has_step && (k->next_break || k->view[1].exists || k->view[2].exists ||
+			    k->vcpu[vcpu].back))
 		want->events |= 1u << KVMI_EVENT_SINGLESTEP;
 }
 
