@@ -199,7 +199,8 @@ static void take(struct peer *p, const struct kvmi_header *header, const uint8_t
 {
 	uint16_t answer = p->generation == KVMI_V7 ? KVMI_V7_EVENT_REPLY : KVMI_V12_VCPU_EVENT;
 
-	usleep(p->delay_ms * 1000);
+	if (p->delay_ms)
+		usleep(p->delay_ms * 1000);
 	pthread_mutex_lock(&p->lock);
 	if (header->id == answer) {
 		take_answer(p, header, payload);
