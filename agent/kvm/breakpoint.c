@@ -13,7 +13,6 @@
  */
 
 #define PAGE      4096u
-#define RFLAGS_RF 0x10000u
 
 /* Where each is, by its number. */
 static struct place {

@@ -80,19 +80,19 @@ unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes)
 	return kvm_virtual(k, gva, bytes, len, false) ? len : 0;
 }
 
-static bool is_64bit(const struct kvm_sregs *s)
+bool kvm_is_64bit(const struct kvm_sregs *s)
 {
 	return s->cs.l && s->efer & EFER_LMA;
 }
 
 uint64_t kvm_code_address(const struct kvm_sregs *s, const struct kvm_regs *r)
 {
-	return is_64bit(s) ? r->rip : (uint32_t)(s->cs.base + r->rip);
+	return kvm_is_64bit(s) ? r->rip : (uint32_t)(s->cs.base + r->rip);
 }
 
 static ZydisMachineMode mode_of(const struct kvm_sregs *s, ZydisStackWidth *stack)
 {
-	if (is_64bit(s)) {
+	if (kvm_is_64bit(s)) {
 		*stack = ZYDIS_STACK_WIDTH_64;
 		return ZYDIS_MACHINE_MODE_LONG_64;
 	}

@@ -7,9 +7,7 @@
 #include "ram.h"
 
 #define VECTOR_DB 1
-#define VECTOR_BP 3
 
-#define DR6_BREAKPOINTS 15u
 #define DR6_STEP        0x4000u
 
 #define QEMUS_OWN (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kvm.h"
-#include "protocol/bits.h"
 
 /*
  * Of OUTS, and of OUT to one port, KVM has written the registers back before it
@@ -9,7 +8,6 @@
 
 #define QUIRK_PORT   0x7e	/* KVM_X86_QUIRK_OUT_7E_INC_RIP: QEMU's option ROM relies on it */
 #define LOOK_BACK    6u		/* bytes: more prefixes nobody writes */
-#define RFLAGS_DF    0x400u
 
 #define OPCODE_OUTS  0x6e	/* and 0x6f */
 #define OPCODE_OUT_N 0xe6	/* and 0xe7: port in the next byte */
@@ -74,7 +72,7 @@ static unsigned behind(const uint8_t *code, unsigned len, uint16_t port, uint16_
 
 static unsigned address_width(const struct kvm_sregs *s, bool other)
 {
-	if (s->efer & EFER_LMA && s->cs.l)
+	if (kvm_is_64bit(s))
 		return other ? 32 : 64;
 	return s->cs.db != other ? 32 : 16;
 }

@@ -18,6 +18,10 @@
 #define KVM_REGISTERS 4	/* debug registers for addresses */
 #define KVM_CODE      15	/* bytes of the longest instruction */
 #define DR7_USED      0x600u	/* GE, and the bit that is always set */
+#define DR6_BREAKPOINTS 15u
+#define RFLAGS_DF     0x400u
+#define RFLAGS_RF     0x10000u
+#define VECTOR_BP     3
 #define KVM_HANDLERS  KVM_REGISTERS
 
 /* What it keeps of one vCPU, in its thread unless no vCPU executes. */
@@ -139,6 +143,8 @@ bool kvm_entry(uint64_t table, int level, uint64_t gva, uint64_t *at, uint64_t *
 bool kvm_entry_leads_on(uint64_t entry, int level);
 bool kvm_virtual(struct kvcpu *k, uint64_t gva, void *data, unsigned len, bool write);
 
+/* Does it execute 64-bit code? */
+bool kvm_is_64bit(const struct kvm_sregs *s);
 /* Of the instruction at rip: linear. */
 uint64_t kvm_code_address(const struct kvm_sregs *s, const struct kvm_regs *r);
 /* Up to KVM_CODE bytes of code; how many there are. */

@@ -321,7 +321,8 @@ bool ram_blocks(uint64_t gfn, bool write)
 	uint64_t page;
 	const struct alias *a = alias_of(gfn, &page);
 
-	return a && (a->copy[page] || a->is[page] & (SCRY_READ | SCRY_EXEC) || (write && a->is[page] & SCRY_WRITE));
+	return a && (a->copy[page] || a->is[page] & (SCRY_READ | SCRY_EXEC) ||
+		     (write && a->is[page] & SCRY_WRITE));
 }
 
 const char *ram_enter(unsigned view)

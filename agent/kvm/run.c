@@ -7,7 +7,6 @@
 #include "agent/event/arm.h"
 #include "agent/event/breakpoint.h"
 #include "kvm.h"
-#include "protocol/bits.h"
 #include "plant.h"
 #include "ram.h"
 
@@ -20,7 +19,7 @@ void kvm_describe(struct vcpu *vcpu, struct scry_event *event)
 
 	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
 	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
-	width = s.efer & EFER_LMA && s.cs.l ? ~UINT64_C(0) : UINT32_MAX;
+	width = kvm_is_64bit(&s) ? ~UINT64_C(0) : UINT32_MAX;
 	*event = (struct scry_event){
 		.vcpu = vcpu->index,
 		.sequence = ++vcpu->sequence,
@@ -38,7 +37,6 @@ void kvm_describe(struct vcpu *vcpu, struct scry_event *event)
 }
 
 #define INS_MOST 1024u		/* bytes that KVM has asked for ahead */
-#define RFLAGS_DF 0x400u
 
 /* What INS is about to write; how many bytes, 0 = it is no INS. */
 static unsigned ins_target(struct kvcpu *k, const struct kvm_regs *r, uint64_t *gva)

@@ -5,7 +5,6 @@
 
 #define ATTR_UNUSABLE (1u << 16)
 #define WANTS(reg)    (mask & SCRY_REG_BIT(SCRY_REG_##reg))
-#define VECTOR_BP     3
 #define VECTOR_OF     4
 #define APIC_ISR      0x100u	/* registers of the local APIC: in service, and requested */
 #define APIC_IRR      0x200u

@@ -12,9 +12,7 @@
  */
 
 #define GATE_P    0x80u
-#define DR6_BREAKPOINTS 15u
 #define RFLAGS_TF 0x100u
-#define RFLAGS_RF 0x10000u
 #define MSR_LSTAR 0xc0000082u
 
 #define OPCODE_INT3    0xcc
@@ -25,7 +23,6 @@
 #define OPCODE_PUSHF   0x9c
 
 #define VECTOR_UD 6
-#define VECTOR_BP 3
 #define VECTOR_NM 7
 
 static const uint8_t likely[KVM_HANDLERS] = { EXCEPTION_PF, EXCEPTION_GP, VECTOR_UD, VECTOR_NM };
