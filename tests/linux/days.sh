@@ -104,8 +104,8 @@ look_while_stopped() {
 guest_powers_off() {
 	start_aside "$scry" pause --for 600 day
 	wait_aside "is paused" && end_aside TERM 0 || return 1
-	start_aside "$scry" trace --quiet day cr3
-	sleep 0.5
+	start_aside "$scry" trace --json day cr3
+	wait_aside "\"event\"" || return 1
 	guest_say day off
 	quits 20 && aside_says_ended 0
 }
@@ -159,6 +159,7 @@ silent_peer() {
 	if said or took < 1.5:
 	    sys.exit(f"{said} after {took} s")
 	EOF
+	sleep 0.5	# it is on its way to sleep
 	before=$(agent_sleeps)
 	sleep 2.5
 	same "sleeps" "$(agent_sleeps)" "$before" && scry info day
