@@ -50,7 +50,7 @@ unsigned many(unsigned times);
 /* A test's table ends with a NULL name.  VCPU_COUNT stands for "needs nothing". */
 extern const struct test tests_vm[], tests_memory[], tests_paging[], tests_pause[], tests_regs[],
 	tests_msr[], tests_xsave[], tests_cr[], tests_cpuid[], tests_msr_events[], tests_int3[],
-	tests_flow[], tests_held[], tests_sites[], tests_int[],
+	tests_flow[], tests_held[], tests_sites[], tests_io[], tests_int[],
 	tests_step[], tests_step_exact[], tests_int_replies[], tests_inject[],
 	tests_memory_events[], tests_views[], tests_breakpoints[], tests_break_kernel[],
 	tests_power[], tests_pt[], tests_killed[];

@@ -5,108 +5,9 @@
  */
 #include <string.h>
 
-#include "conformance.h"
+#include "site.h"
 
 typedef unsigned long long ull;
-
-#define N many(500)
-
-/* One instruction as the probe executes it, once a round. */
-struct site {
-	struct scry_subscription sub;
-	struct probe_op op;
-	/* Is the event about what round i does?  May be NULL. */
-	bool (*about)(const struct scry_event *e, uint64_t value);
-	enum scry_action action;
-	uint64_t set;		/* registers of pump.regs to put in */
-	uint64_t seen[PROBE_VCPUS];
-};
-
-static bool expected_cpl(const struct site *s, const struct scry_event *e)
-{
-	return e->cpl == (s->op.flags & PROBE_USER ? 3 : 0);
-}
-
-static int check_site(struct pump *p, const struct scry_event *e, struct scry_reply *reply)
-{
-	struct site *s = p->opaque;
-	struct ctx *c = p->c;
-	uint64_t i = s->seen[e->vcpu]++;
-	uint64_t value = (s->op.value + i * s->op.step) ^ (i & 1 ? s->op.toggle : 0);
-
-	CHECK(c, e->kind == (uint32_t)s->sub.kind && expected_cpl(s, e), "an event of kind %u, cpl %u",
-	      e->kind, e->cpl);
-	CHECK(c, e->rip - c->probe.text < c->probe.text_size && e->insn_len, "rip %#llx, %u bytes",
-	      (ull)e->rip, e->insn_len);
-	CHECK(c, !s->about || s->about(e, value), "%s, round %llu: not about %#llx",
-	      scry_event_name(s->sub.kind), (ull)i, (ull)value);
-	reply->action = s->action;
-	reply->set = s->set;
-	reply->regs = &p->regs;
-	return 0;
-}
-
-/* N rounds on every vCPU at once; the results are in blocks. */
-static int run_site(struct ctx *c, struct site *s, struct pump *p, struct probe_vcpu *blocks)
-{
-	p->c = c;
-	p->answer = check_site;
-	p->opaque = s;
-	p->total = 0;
-	for (unsigned i = 0; i < PROBE_VCPUS; i++)
-		s->seen[i] = 0;
-	DO(pump_all(p, s->sub, &s->op, 1, N));
-	for (unsigned i = 0; i < c->vcpus; i++) {
-		DO(guest_block(c, i, &blocks[i]));
-		CHECK(c, s->seen[i] == N, "vCPU %u: %llu %s events of %d", i, (ull)s->seen[i],
-		      scry_event_name(s->sub.kind), N);
-	}
-	return 0;
-}
-
-static int ends_with(struct ctx *c, const struct probe_vcpu *blocks, uint64_t count,
-		     uint64_t faults)
-{
-	for (unsigned i = 0; i < c->vcpus; i++)
-		CHECK(c, blocks[i].op[0].count == count && blocks[i].op[0].faults == faults,
-		      "vCPU %u did %llu, faulted %llu times", i, (ull)blocks[i].op[0].count,
-		      (ull)blocks[i].op[0].faults);
-	return 0;
-}
-
-/* Skipped, then denied with #GP. */
-static int refused(struct ctx *c, struct site s)
-{
-	struct probe_vcpu blocks[PROBE_VCPUS];
-	struct pump p = { 0 };
-
-	s.action = SCRY_SKIP;
-	DO(run_site(c, &s, &p, blocks));
-	DO(ends_with(c, blocks, N, 0));
-	DO(world_reset(c));
-	s.action = SCRY_DENY;
-	DO(run_site(c, &s, &p, blocks));
-	for (unsigned i = 0; i < c->vcpus; i++)
-		CHECK(c, blocks[i].exceptions[13] == N && blocks[i].last_error == 0,
-		      "the guest got %llu #GP for %d that were denied", (ull)blocks[i].exceptions[13], N);
-	return ends_with(c, blocks, 0, N);
-}
-
-/* As the guest would have it. */
-static int continued(struct ctx *c, struct site s)
-{
-	struct probe_vcpu blocks[PROBE_VCPUS];
-	struct pump p = { 0 };
-
-	DO(run_site(c, &s, &p, blocks));
-	return ends_with(c, blocks, N, 0);
-}
-
-static int all_replies(struct ctx *c, struct site s)
-{
-	DO(continued(c, s));
-	return refused(c, s);
-}
 
 static bool writes_cr(const struct scry_event *e, uint64_t value)
 {
@@ -123,7 +24,7 @@ static int cr8(struct ctx *c)
 	struct site s = { .sub = SUB(CR_WRITE, .cr = { .cr = 8 }), .op = OP(CR8, .value = 3, .toggle = 1),
 			  .about = writes_cr };
 
-	return all_replies(c, s);
+	return site_all_replies(c, s);
 }
 
 /* The probe reads a control register back after each write. */
@@ -139,10 +40,10 @@ static int cr_reads(struct ctx *c)
 	struct probe_vcpu blocks[PROBE_VCPUS];
 	struct pump p = { 0 };
 
-	DO(run_site(c, &eight, &p, blocks));
-	DO(run_site(c, &zero, &p, blocks));
-	DO(run_site(c, &three, &p, blocks));
-	return run_site(c, &four, &p, blocks);
+	DO(site_run(c, &eight, &p, blocks));
+	DO(site_run(c, &zero, &p, blocks));
+	DO(site_run(c, &three, &p, blocks));
+	return site_run(c, &four, &p, blocks);
 }
 
 /* Skipped, with the register that it goes to, taken from its ModRM, filled by the client. */
@@ -188,9 +89,9 @@ static int xsetbv(struct ctx *c)
 
 	if (!(c->probe.features & PROBE_HAS_XSAVE))
 		return 0;	/* CR4.OSXSAVE cannot be set: there is no XSETBV */
-	DO(continued(c, s));
+	DO(site_continued(c, s));
 	s.op.toggle = 0;	/* always another value than there is */
-	ret = refused(c, s);
+	ret = site_refused(c, s);
 	/* Told of when it is done, it can be nothing but continued. */
 	scry_cap(c->vm, SCRY_CAP_EVENT_XSETBV, &note);
 	if (ret >= 0 || !c->unsupported || !strstr(note, "nothing but continued"))
@@ -214,10 +115,10 @@ static int debug_registers(struct ctx *c)
 			     .op = OP(DR_WRITE, .arg = 2) };
 	struct pump p = { .c = c };
 
-	DO(all_replies(c, writes));
+	DO(site_all_replies(c, writes));
 	DO(world_reset(c));
-	DO(all_replies(c, reads));
-	DO(pump_all(&p, none.sub, &none.op, 1, N));
+	DO(site_all_replies(c, reads));
+	DO(pump_all(&p, none.sub, &none.op, 1, SITE_ROUNDS));
 	CHECK(c, p.total == 0, "%llu events of a debug register that the filter leaves out",
 	      (ull)p.total);
 	return 0;
@@ -238,12 +139,12 @@ static int descriptors(struct ctx *c)
 		struct probe_vcpu blocks[PROBE_VCPUS];
 		struct pump p = { .c = c };
 
-		DO(run_site(c, &s, &p, blocks));
-		DO(ends_with(c, blocks, N, 0));
+		DO(site_run(c, &s, &p, blocks));
+		DO(site_ends_with(c, blocks, SITE_ROUNDS, 0));
 		DO(world_reset(c));
 		s.sub.desc.access ^= SCRY_READ | SCRY_WRITE;
 		p = (struct pump){ .c = c };
-		DO(pump_all(&p, s.sub, &s.op, 1, N));
+		DO(pump_all(&p, s.sub, &s.op, 1, SITE_ROUNDS));
 		CHECK(c, p.total == 0, "operation %u: %llu events of the other direction", i,
 		      (ull)p.total);
 	}
@@ -252,9 +153,9 @@ static int descriptors(struct ctx *c)
 
 static int descriptor_replies(struct ctx *c)
 {
-	DO(all_replies(c, (struct site){ .sub = SUB(DESCRIPTOR), .op = OP(LGDT) }));
+	DO(site_all_replies(c, (struct site){ .sub = SUB(DESCRIPTOR), .op = OP(LGDT) }));
 	DO(world_reset(c));
-	return all_replies(c, (struct site){ .sub = SUB(DESCRIPTOR),
+	return site_all_replies(c, (struct site){ .sub = SUB(DESCRIPTOR),
 					     .op = OP(SIDT, .flags = PROBE_USER) });
 }
 
@@ -272,8 +173,8 @@ static int hypercall(struct ctx *c, struct probe_op op, bool (*about)(const stru
 	struct pump p = { .regs.gpr[SCRY_REG_RAX] = 0x5c12 };
 	struct probe_vcpu blocks[PROBE_VCPUS];
 
-	DO(run_site(c, &s, &p, blocks));
-	DO(ends_with(c, blocks, N, 0));
+	DO(site_run(c, &s, &p, blocks));
+	DO(site_ends_with(c, blocks, SITE_ROUNDS, 0));
 	for (unsigned i = 0; i < c->vcpus; i++)
 		CHECK(c, blocks[i].op[0].out[0] == 0x5c12, "the guest got %#llx",
 		      (ull)blocks[i].op[0].out[0]);
@@ -308,127 +209,12 @@ static int hypercall_tool(struct ctx *c)
 		s.action = SCRY_SKIP;
 		s.set = SCRY_REG_BIT(SCRY_REG_RAX);
 	}
-	DO(run_site(c, &s, &p, blocks));
-	DO(ends_with(c, blocks, N, 0));
+	DO(site_run(c, &s, &p, blocks));
+	DO(site_ends_with(c, blocks, SITE_ROUNDS, 0));
 	for (unsigned i = 0; i < c->vcpus; i++)
 		CHECK(c, blocks[i].op[0].out[0] == 0, "the guest got %#llx",
 		      (ull)blocks[i].op[0].out[0]);
 	return 0;
-}
-
-#define PORT 0x80	/* delays; nothing listens */
-
-static bool out_byte(const struct scry_event *e, uint64_t value)
-{
-	return e->io.port == PORT && e->io.access == SCRY_WRITE && e->io.size == 1 &&
-	       e->io.value == (uint8_t)value;
-}
-
-static bool in_long(const struct scry_event *e, uint64_t value)
-{
-	(void)value;
-	return e->io.port == PORT && e->io.access == SCRY_READ && e->io.size == 4;
-}
-
-static int ports(struct ctx *c)
-{
-	struct site out = { .sub = SUB(IO, .io = { .use_range = 1, .first = PORT, .last = PORT,
-					    .access = SCRY_WRITE }),
-			    .op = OP(OUT, .arg = PORT, .size = 1, .value = 5, .step = 3), .about = out_byte };
-	struct site in = { .sub = SUB(IO), .op = OP(IN, .arg = PORT, .size = 4), .about = in_long };
-	struct site none = { .sub = SUB(IO, .io = { .use_range = 1, .first = PORT + 4, .last = 0xffff }),
-			     .op = OP(IN, .arg = PORT, .size = 4) };
-	struct pump p = { .c = c };
-
-	DO(all_replies(c, out));
-	DO(world_reset(c));
-	DO(all_replies(c, in));
-	DO(pump_all(&p, none.sub, &none.op, 1, N));
-	CHECK(c, p.total == 0, "%llu events of ports that the filter leaves out", (ull)p.total);
-	return 0;
-}
-
-/* IN answered by the client; at CPL 3, where no bitmap permits it, there is nothing to answer. */
-static int port_answered(struct ctx *c)
-{
-	struct site s = { .sub = SUB(IO), .op = OP(IN, .arg = PORT, .size = 2), .action = SCRY_SKIP,
-			  .set = SCRY_REG_BIT(SCRY_REG_RAX) };
-	struct pump p = { .regs.gpr[SCRY_REG_RAX] = 0x1234 };
-	struct probe_vcpu blocks[PROBE_VCPUS];
-	struct pump none = { .c = c };
-
-	DO(run_site(c, &s, &p, blocks));
-	for (unsigned i = 0; i < c->vcpus; i++)
-		CHECK(c, blocks[i].op[0].out[0] == 0x1234, "the guest read %#llx",
-		      (ull)blocks[i].op[0].out[0]);
-	OK(c, subscribe(c, s.sub));
-	s.op.flags = PROBE_USER;
-	DO(guest_start_all(c, &s.op, 1, N));
-	DO(pump_run(&none, ALL_VCPUS));
-	CHECK(c, none.total == 0, "%llu events of IN at CPL 3, which only raises #GP",
-	      (ull)none.total);
-	return 0;
-}
-
-static bool is_string(const struct scry_event *e, uint64_t value)
-{
-	(void)value;
-	return e->io.port == PORT && e->io.size == 1 && e->io.string && !e->io.rep && e->insn_len == 1;
-}
-
-/* What is refused moves nothing. */
-static int string_stays(struct ctx *c, struct site s, enum scry_action action, uint64_t out)
-{
-	struct probe_vcpu blocks[PROBE_VCPUS];
-	struct pump p = { 0 };
-
-	s.action = action;
-	DO(run_site(c, &s, &p, blocks));
-	for (unsigned i = 0; i < c->vcpus; i++)
-		CHECK(c, blocks[i].op[0].out[0] == out, "vCPU %u: %#llx, not %#llx", i,
-		      (ull)blocks[i].op[0].out[0], (ull)out);
-	return world_reset(c);
-}
-
-/* INS and OUTS, which move their registers and memory, too. */
-static int strings(struct ctx *c)
-{
-	struct site out = { .sub = SUB(IO, .io = { .access = SCRY_WRITE }),
-			    .op = OP(OUTS, .arg = PORT), .about = is_string };
-	struct site in = { .sub = SUB(IO, .io = { .access = SCRY_READ }),
-			   .op = OP(INS, .arg = PORT, .value = 0x5a), .about = is_string };
-	const struct probe_op both[] = { out.op, in.op };
-	struct probe_vcpu block;
-
-	DO(all_replies(c, out));
-	DO(world_reset(c));
-	DO(string_stays(c, out, SCRY_CONTINUE, 1));
-	DO(string_stays(c, out, SCRY_SKIP, 0));
-	DO(string_stays(c, out, SCRY_DENY, 0));
-	DO(all_replies(c, in));
-	DO(world_reset(c));
-	DO(string_stays(c, in, SCRY_SKIP, 0x5a));
-	DO(string_stays(c, in, SCRY_DENY, 0x5a));
-	OK(c, subscribe(c, SUB(IO)));
-	DO(pump_held(c, both, 2, 4, &block));
-	CHECK(c, block.op[0].out[0] == 1 && block.op[1].out[0] != 0x5a, "held: %#llx, %#llx",
-	      (ull)block.op[0].out[0], (ull)block.op[1].out[0]);
-	return 0;
-}
-
-#define PORT_OF_KVM 0x7e	/* KVM skips the OUT before it tells of it */
-
-static bool out_there(const struct scry_event *e, uint64_t value)
-{
-	return e->io.port == PORT_OF_KVM && !e->io.string && e->insn_len == 1 &&
-	       e->io.value == (uint32_t)value;
-}
-
-static int port_of_kvm(struct ctx *c)
-{
-	return all_replies(c, (struct site){ .sub = SUB(IO), .about = out_there,
-					     .op = OP(OUT, .arg = PORT_OF_KVM, .size = 4,
-						      .value = 5, .step = 3) });
 }
 
 static int rdtsc(struct ctx *c)
@@ -438,11 +224,12 @@ static int rdtsc(struct ctx *c)
 	struct pump p = { .regs.gpr = { [SCRY_REG_RAX] = 0x89abcdef, [SCRY_REG_RDX] = 0x01234567 } };
 	struct probe_vcpu blocks[PROBE_VCPUS];
 
-	DO(run_site(c, &s, &p, blocks));
+	DO(site_run(c, &s, &p, blocks));
 	for (unsigned i = 0; i < c->vcpus; i++)
 		CHECK(c, blocks[i].op[0].out[0] == 0x0123456789abcdef, "the guest read %#llx",
 		      (ull)blocks[i].op[0].out[0]);
-	return all_replies(c, (struct site){ .sub = SUB(RDTSC), .op = OP(RDTSC, .flags = PROBE_USER) });
+	return site_all_replies(c, (struct site){ .sub = SUB(RDTSC),
+						  .op = OP(RDTSC, .flags = PROBE_USER) });
 }
 
 static bool invalidates(const struct scry_event *e, uint64_t value)
@@ -452,7 +239,7 @@ static bool invalidates(const struct scry_event *e, uint64_t value)
 
 static int invlpg(struct ctx *c)
 {
-	return all_replies(c, (struct site){ .sub = SUB(INVLPG),
+	return site_all_replies(c, (struct site){ .sub = SUB(INVLPG),
 					     .op = OP(INVLPG, .value = 0x200000, .step = 4096),
 					     .about = invalidates });
 }
@@ -463,19 +250,19 @@ static int hlt(struct ctx *c)
 	struct probe_vcpu blocks[PROBE_VCPUS];
 	struct pump p = { 0 };
 
-	DO(run_site(c, &s, &p, blocks));
-	return ends_with(c, blocks, N, 0);
+	DO(site_run(c, &s, &p, blocks));
+	return site_ends_with(c, blocks, SITE_ROUNDS, 0);
 }
 
 static int syscall_insn(struct ctx *c)
 {
-	return all_replies(c, (struct site){ .sub = SUB(SYSCALL), .op = OP(SYSCALL) });
+	return site_all_replies(c, (struct site){ .sub = SUB(SYSCALL), .op = OP(SYSCALL) });
 }
 
 /* The same while the vCPU has long left its block: it is executed once, and told of once. */
 static int held(struct ctx *c)
 {
-	const struct probe_op list[] = { OP(IN, .arg = PORT, .size = 4), OP(LGDT), OP(RDTSC),
+	const struct probe_op list[] = { OP(IN, .arg = 0x80, .size = 4), OP(LGDT), OP(RDTSC),
 					 OP(INVLPG, .value = 0x200000), OP(INT3) };
 	struct probe_vcpu block;
 
@@ -502,10 +289,6 @@ const struct test tests_sites[] = {
 	{ "event-desc-replies", descriptor_replies, { SCRY_CAP_EVENT_DESCRIPTOR } },
 	{ "event-hypercall", hypercalls, { WHOLE(EVENT_HYPERCALL) } },
 	{ "event-hypercall-tool", hypercall_tool, { SCRY_CAP_EVENT_HYPERCALL } },
-	{ "event-io", ports, { SCRY_CAP_EVENT_IO } },
-	{ "event-io-string", strings, { SCRY_CAP_EVENT_IO } },
-	{ "event-io-quirk", port_of_kvm, { SCRY_CAP_EVENT_IO } },
-	{ "event-io-answered", port_answered, { SCRY_CAP_EVENT_IO } },
 	{ "event-rdtsc", rdtsc, { SCRY_CAP_EVENT_RDTSC } },
 	{ "event-invlpg", invlpg, { SCRY_CAP_EVENT_INVLPG } },
 	{ "event-hlt", hlt, { SCRY_CAP_EVENT_HLT } },
