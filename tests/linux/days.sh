@@ -104,10 +104,7 @@ look_while_stopped() {
 guest_powers_off() {
 	start_aside "$scry" pause --for 600 day
 	wait_aside "is paused" && end_aside TERM 0 || return 1
-	start_aside "$scry" trace --json day cr3
-	wait_aside "\"event\"" || return 1
-	guest_say day off
-	quits 20 && aside_says_ended 0
+	trace_begin day cr3 && guest_say day off && quits 20 && aside_says_ended 0
 }
 
 # From reset on, until Linux has started both vCPUs, every write to RAM is a trap that the
