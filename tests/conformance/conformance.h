@@ -10,7 +10,7 @@
 #include "probe.h"
 
 /*
- * For what takes moments; long for a loaded host: 20 seconds, or what the environment
+ * For what takes moments; long for a loaded host: 60 seconds, or what the environment
  * says as SCRY_TEST_PATIENCE, in seconds, where the guest's host is itself emulated.
  */
 #define WAIT_MS wait_ms()

@@ -287,7 +287,7 @@ static int closed(struct ctx *c)
 /* No reply in time: the guest goes on as if the client had died, and the client is told. */
 static int too_long(struct ctx *c)
 {
-	const struct scry_open_opts opts = { .sz = sizeof(opts), .reply_timeout_ms = 1000 };
+	const struct scry_open_opts opts = { .sz = sizeof(opts), .reply_timeout_ms = 2000 };
 	struct probe_op op = OP(CPUID), result;
 	struct scry_event e, none;
 	struct probe_vcpu block;
@@ -299,7 +299,7 @@ static int too_long(struct ctx *c)
 	OK(c, scry_open(&c->vm, c->uri, &opts));
 	DO(hold_event(c, &op, 1, 1000, &e));
 	DO(guest_halt(c, 0));
-	sleep_ms(1300);			/* which does not count */
+	sleep_ms(2300);			/* which does not count */
 	DO(guest_unhalt(c, 0));
 	OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
 	DO(pump_one(c, &e));
@@ -307,7 +307,7 @@ static int too_long(struct ctx *c)
 	while ((ret = scry_event_wait(c->vm, &none, 1, 100)) == 0)
 		CHECK(c, now_ms() < end, "the client is not told that it was too late");
 	CHECK(c, ret == SCRY_E_TIMEOUT, "waiting gives %d: %s", ret, scry_errmsg());
-	CHECK(c, strstr(scry_errmsg(), "within 1000 ms"), "the sentence is: %s", scry_errmsg());
+	CHECK(c, strstr(scry_errmsg(), "within 2000 ms"), "the sentence is: %s", scry_errmsg());
 	REFUSED(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE), SCRY_E_TIMEOUT);
 
 	world_close(c);

@@ -35,7 +35,7 @@ int wait_ms(void)
 {
 	const char *seconds = getenv("SCRY_TEST_PATIENCE");
 
-	return (seconds ? atoi(seconds) : 20) * 1000;
+	return (seconds ? atoi(seconds) : 60) * 1000;
 }
 
 unsigned many(unsigned times)

@@ -80,7 +80,7 @@ import sys; sys.stdout.buffer.write(p.read(0x$at, 256))" >"$work/b" && cmp "$wor
 
 # Without debug symbols it reads the notes, and asks for them.
 in_crash() {
-	timeout 60 crash -d1 "$d/core" </dev/null >"$work/crash" 2>&1
+	timeout $patience crash -d1 "$d/core" </dev/null >"$work/crash" 2>&1
 	grep -q "SYMBOL(init_uts_ns)" "$work/crash" && grep -q "namelist argument required" "$work/crash"
 }
 
@@ -136,8 +136,8 @@ as_nobody() {
 	chmod 755 "$work" "$d"
 	chmod 777 "$work/theirs"
 	chmod 644 "$d/core"
-	timeout 60 "${user[@]}" "$scry" ps "file:$d/core" | grep /init || return 1
-	timeout 60 "${user[@]}" "$scry" dump --zstd "file:$d/core" "$work/theirs/core" || return 1
+	timeout $patience "${user[@]}" "$scry" ps "file:$d/core" | grep /init || return 1
+	timeout $patience "${user[@]}" "$scry" dump --zstd "file:$d/core" "$work/theirs/core" || return 1
 	chmod 600 "$d/core"
 	[ ${#user[@]} = 0 ] || refused 1 "cannot open the dump .*Permission denied" "${user[@]}" "$scry" ps "file:$d/core" || return 1
 	chmod 555 "$work/theirs"
@@ -158,7 +158,7 @@ full_disk() {
 
 # A dump that has begun: it has opened a file, which may have no name.
 dump_begun() {
-	local end=$((SECONDS + 20))
+	local end=$((SECONDS + patience))
 	start_aside "$scry" dump --zstd dump "$work/empty/core"
 	until readlink "/proc/$aside/fd/"* | grep -q "^$work/empty/"; do
 		[ $SECONDS -lt $end ] || return 1

@@ -14,6 +14,8 @@ qemu_versions="7.2 10.0"
 # Tools that look in from outside run under ASan and UBSan.
 scry=$SCRY_ASAN_BUILD/tool/scry
 failures=0
+# Seconds for what takes moments where nothing else runs: only a failure takes them all.
+patience=180
 # QEMU arguments that come before the agent's.
 guest_first=()
 
@@ -111,7 +113,16 @@ linux_start_by() {
 	shift 6
 	"$start" "$name" "$version" "$smp" "$memory" -kernel "$kernel" -initrd "$SCRY_INITRD" \
 		-append "console=ttyS0 quiet panic=-1 scry.mode=$mode no_timer_check" "$@"
-	guest_wait "$name" "guest: ready" 60
+	guest_wait "$name" "guest: ready" $patience
+}
+
+# Until a command succeeds.
+eventually() {
+	local end=$((SECONDS + patience))
+	until "$@" >"$work/eventually" 2>&1; do
+		[ $SECONDS -lt $end ] || { cat "$work/eventually"; return 1; }
+		sleep 0.05
+	done
 }
 
 guest_pid() { cat "$work/$1.pid"; }
@@ -149,7 +160,7 @@ guest_ask() {
 	local name=$1 command=$2 after
 	after=$(guest_lines "$name")
 	guest_say "$name" "$command"
-	guest_wait "$name" "guest: $command:" 60 "$after" || return 1
+	guest_wait "$name" "guest: $command:" $patience "$after" || return 1
 	guest_console "$name" "$after" | tr -d '\r' | sed -n "s/^.*guest: $command: //p" | tail -n 1
 }
 

@@ -6,7 +6,7 @@
 aside=
 steer=$SCRY_ASAN_BUILD/tests/linux/steer
 
-scry() { timeout 60 "$scry" "$@"; }
+scry() { timeout $patience "$scry" "$@"; }
 
 # The value of a Python expression over the JSON on standard input, as d.
 pick() {
@@ -34,7 +34,7 @@ same() {
 refused() {
 	local status=$1 words=$2 got=0
 	shift 2
-	timeout 60 "$@" >"$work/out" 2>"$work/err" </dev/null || got=$?
+	timeout $patience "$@" >"$work/out" 2>"$work/err" </dev/null || got=$?
 	same "exit status" "$got" "$status" || { cat "$work/err"; return 1; }
 	same "lines of the message" "$(wc -l <"$work/err")" 1 || { cat "$work/err"; return 1; }
 	grep -qE "^(scry|steer): .*$words" "$work/err" || {
@@ -54,7 +54,7 @@ start_aside() {
 
 # Until the output of what runs aside has a line with these words.
 wait_aside() {
-	local end=$((SECONDS + 60))
+	local end=$((SECONDS + patience))
 	until grep -q -- "$1" "$work/aside"; do
 		if [ $SECONDS -ge $end ] || ! kill -0 "$aside" 2>/dev/null; then
 			echo "no '$1' from what runs aside: $(tail -n 3 "$work/aside" "$work/aside.err")"
@@ -66,7 +66,7 @@ wait_aside() {
 
 # end_aside SIGNAL STATUS: end it so, and it must end so.
 end_aside() {
-	local end=$((SECONDS + 60)) status=0
+	local end=$((SECONDS + patience)) status=0
 	[ "$1" = none ] || kill -"$1" "$aside" 2>/dev/null
 	while kill -0 "$aside" 2>/dev/null && [ $SECONDS -lt $end ]; do
 		sleep 0.05

@@ -30,9 +30,9 @@ kill_guest() {
 	return 0
 }
 
-# QEMU ends by itself within so many seconds, and well.
+# QEMU ends by itself, and well.
 quits() {
-	guest_status day "$1" && same "QEMU's exit status" "$status" 0
+	guest_status day $patience && same "QEMU's exit status" "$status" 0
 }
 
 ends_while_read() {
@@ -62,13 +62,13 @@ ends_while_held() {
 }
 
 quit_while_held() {
-	hold_one && qmp quit && quits 15 &&
+	hold_one && qmp quit && quits &&
 		kill -USR1 "$aside" && aside_says_ended 3
 }
 
 quit_while_paused() {
 	start_aside "$scry" pause day
-	wait_aside "is paused" && qmp quit && quits 15 &&
+	wait_aside "is paused" && qmp quit && quits &&
 		aside_says_ended 1
 }
 
@@ -87,13 +87,13 @@ stop_stays_behind_pause() {
 	guest_say day "cpuid 0x4fffffff"
 	sleep 1
 	same "lines while stopped" "$(guest_lines day)" "$lines" && qmp cont &&
-		guest_wait day "guest: cpuid 0x4fffffff:" 60 "$lines"
+		guest_wait day "guest: cpuid 0x4fffffff:" $patience "$lines"
 }
 
 stop_while_held() {
 	local lines
 	hold_one && lines=$(guest_lines day) && qmp stop && qmp cont && kill -USR1 "$aside" &&
-		guest_wait day "guest: cpuid 0x40000001:" 60 "$lines" && end_aside TERM 0
+		guest_wait day "guest: cpuid 0x40000001:" $patience "$lines" && end_aside TERM 0
 }
 
 look_while_stopped() {
@@ -104,7 +104,7 @@ look_while_stopped() {
 guest_powers_off() {
 	start_aside "$scry" pause --for 600 day
 	wait_aside "is paused" && end_aside TERM 0 || return 1
-	trace_begin day cr3 && guest_say day off && quits 20 && aside_says_ended 0
+	trace_begin day cr3 && guest_say day off && quits && aside_says_ended 0
 }
 
 # From reset on, until Linux has started both vCPUs, every write to RAM is a trap that the
@@ -114,14 +114,11 @@ protected_from_reset() {
 	guest_start day "$day_version" 2 128M -S -qmp "unix:$work/qmp,server=on,wait=off" \
 		-kernel "$kernel" -initrd "$SCRY_INITRD" \
 		-append "console=ttyS0 panic=-1 scry.mode=idle"
-	for _ in {1..100}; do
-		"$scry" info day >/dev/null 2>&1 && break
-		sleep 0.1
-	done
+	eventually "$scry" info day
 	start_aside "$steer" day protect
 	wait_aside ready && qmp cont && guest_wait day "smp: Brought up 1 node, 2 CPUs" 600 &&
 		end_aside TERM 0 && same "output" "$(cat "$work/aside")" ready &&
-		guest_wait day "guest: ready" 120 &&
+		guest_wait day "guest: ready" $patience &&
 		same "cpus" "$(guest_ask day "cpuid 0x4fffffff" | wc -w)" 4
 	status=$?
 	guest_stop day
@@ -130,7 +127,7 @@ protected_from_reset() {
 
 # Whatever a client asks for, QEMU and the guest live.
 hostile_client() {
-	timeout 120 "$here/hostile_client" "$SCRY_RUNTIME_DIR/day.sock" $RANDOM 4000 &&
+	timeout $patience "$here/hostile_client" "$SCRY_RUNTIME_DIR/day.sock" $RANDOM 4000 &&
 		same "the guest" "$(guest_ask day "cpuid 0x4fffffff" | wc -w)" 4 && scry info day
 }
 
@@ -166,10 +163,7 @@ silent_peer() {
 not_started() {
 	local status
 	guest_start reset "$day_version" 2 64M -S
-	for _ in {1..100}; do
-		"$scry" info reset >/dev/null 2>&1 && break
-		sleep 0.1
-	done
+	eventually "$scry" info reset
 	refused 1 "vCPU 1.*SIPI" "$steer" reset inject 1 &&
 		same "output" "$(cat "$work/out")" "" &&
 		same "vCPU 1" "$("$scry" regs --vcpu 1 reset rip)" "rip        000000000000fff0"
@@ -217,10 +211,7 @@ other_version() {
 	SCRY_AGENT=$work/other/agent/scry-agent.so
 	guest_start other 7.2 1 64M -S
 	SCRY_AGENT=$agent
-	for _ in {1..100}; do
-		[ -S "$SCRY_RUNTIME_DIR/other.sock" ] && break
-		sleep 0.1
-	done
+	eventually [ -S "$SCRY_RUNTIME_DIR/other.sock" ]
 	refused 1 "protocol 999.*agent" "$scry" info other &&
 		refused 1 "start the VM anew" "$scry" info other
 	status=$?
@@ -232,7 +223,7 @@ other_version() {
 refuses_to_load() {
 	local words=$1
 	shift
-	if timeout 20 "$@" -display none -plugin "$SCRY_AGENT" >"$work/out" 2>&1; then
+	if timeout $patience "$@" -display none -plugin "$SCRY_AGENT" >"$work/out" 2>&1; then
 		echo "it did not refuse"
 		return 1
 	fi
@@ -274,7 +265,7 @@ foreign_sockets() {
 	python3 -c 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1])
 s.listen(); s.accept()' "$work/sock" &
 	echo $! >"$work/listens.pid"
-	until [ -S "$work/sock" ]; do sleep 0.05; done
+	eventually [ -S "$work/sock" ]
 	refuses_socket "another program's"
 }
 
@@ -283,10 +274,7 @@ own_socket() {
 	mkdir -p "$SCRY_RUNTIME_DIR"
 	bound "$SCRY_RUNTIME_DIR/left.sock" 600 SOCK_SEQPACKET || return 1
 	guest_start left 7.2 1 64M -S
-	for _ in {1..100}; do
-		"$scry" info left >/dev/null 2>&1 && break
-		sleep 0.1
-	done
+	eventually "$scry" info left
 	"$scry" info left || status=$?
 	guest_stop left
 	return $status

@@ -130,7 +130,7 @@ killed_client() {
 	guest_say "$1" "cpuid 0x40000001"
 	wait_aside held && sleep 0.5 || return 1
 	same "lines while held" "$(guest_lines "$1")" "$lines" && end_aside KILL 137 &&
-		guest_wait "$1" "guest: cpuid 0x40000001:" 60 "$lines" && scry regs "$1" rip >/dev/null
+		guest_wait "$1" "guest: cpuid 0x40000001:" $patience "$lines" && scry regs "$1" rip >/dev/null
 }
 
 # A process that never touches its pages gets them for page faults from outside.

@@ -17,10 +17,7 @@ another_user() {
 	mkdir -p "$dir" && chmod 711 "$work" && chmod 755 "$dir" &&
 		cp "$SCRY_BUILD/tool/scry" "$SCRY_BUILD/lib/libscry.so.0" "$dir" || return 1
 	guest_start public 7.2 1 64M -S || return 1
-	for _ in {1..100}; do
-		[ -S "$SCRY_RUNTIME_DIR/public.sock" ] && break
-		sleep 0.1
-	done
+	eventually [ -S "$SCRY_RUNTIME_DIR/public.sock" ]
 	chmod 711 "$SCRY_RUNTIME_DIR"
 	refused 1 "$1" setpriv --reuid=65534 --regid=65534 --clear-groups \
 		env LD_LIBRARY_PATH="$dir" "$dir/scry" info "qemu:$SCRY_RUNTIME_DIR/public.sock"

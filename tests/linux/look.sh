@@ -114,9 +114,9 @@ code_changes_at_once() {
 	# The guest calls it in a loop while it is changed: mov $7,%eax.
 	after=$(guest_lines "$1")
 	guest_say "$1" callwait
-	guest_wait "$1" "guest: calling" 60 "$after" && sleep 0.3 || return 1
+	guest_wait "$1" "guest: calling" $patience "$after" && sleep 0.3 || return 1
 	scry write --hex "b8 07 00 00 00" "$1" "$gpa" &&
-		guest_wait "$1" "guest: callwait: 7" 60 "$after" &&
+		guest_wait "$1" "guest: callwait: 7" $patience "$after" &&
 		same "after" "$(guest_ask "$1" call)" 7
 }
 
@@ -132,7 +132,7 @@ pause_stops_it() {
 	guest_say "$1" "cpuid 1"
 	sleep 1.5
 	same "lines while paused" "$(guest_lines "$1")" "$lines" || return 1
-	end_aside none 0 && guest_wait "$1" "guest: cpuid 1:" 60 "$lines" || return 1
+	end_aside none 0 && guest_wait "$1" "guest: cpuid 1:" $patience "$lines" || return 1
 	after=$(guest_ask "$1" time) || return 1
 	took=$((${EPOCHREALTIME//[!0-9]/} - began))
 	python3 - "$before" "$after" "$took" <<-'EOF'
