@@ -17,6 +17,7 @@
 #define CR4_PAE     (UINT64_C(1) << 5)
 #define CR4_UMIP    (UINT64_C(1) << 11)
 #define CR4_LA57    (UINT64_C(1) << 12)
+#define CR4_VMXE    (UINT64_C(1) << 13)
 #define CR4_PCIDE   (UINT64_C(1) << 17)
 #define CR4_OSXSAVE (UINT64_C(1) << 18)
 #define EFER_SCE    UINT64_C(1)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/memory/pass.h"
+#include "agent/memory/view.h"
 #include "execute.h"
 #include "operand.h"
 #include "permit.h"
@@ -32,8 +33,7 @@ static bool unchanged(struct vcpu *vcpu, struct site site)
 	struct site now;
 
 	return site.kind == SCRY_EVENT_BREAKPOINT ||
-	       (qemu.cpu_memory_rw_debug(vcpu->cpu, code_address(vcpu->cpu), bytes, site.len,
-					false) == 0 &&
+	       (view_read(vcpu, code_address(vcpu->cpu), bytes, site.len) &&
 	       site_decode(bytes, site.len, &now) && site_unlock(vcpu->cpu, &now) &&
 	       memcmp(&now, &site, sizeof(now)) == 0);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <Zydis/Zydis.h>
 
+#include "agent/memory/view.h"
+#include "agent/vcpu/vcpu.h"
 #include "operand.h"
 
 static uint64_t register_value(struct qemu_cpu *cpu, ZydisRegister reg, uint64_t next_rip)
@@ -8,7 +10,7 @@ static uint64_t register_value(struct qemu_cpu *cpu, ZydisRegister reg, uint64_t
 	ZydisRegister large = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
 	ZyanI8 id = ZydisRegisterGetId(large);
 
-	if (large == ZYDIS_REGISTER_RIP)
+	if (reg == ZYDIS_REGISTER_RIP || reg == ZYDIS_REGISTER_EIP)
 		return next_rip;
 	if (ZydisRegisterGetClass(large) != ZYDIS_REGCLASS_GPR64 || id < 0 || id > 15)
 		return 0;
@@ -80,8 +82,7 @@ bool operand_address(struct qemu_cpu *cpu, unsigned len, uint64_t *address)
 	ZydisMachineMode mode = machine_mode(cpu, &stack);
 	uint8_t bytes[16];
 
-	if (len > sizeof(bytes) ||
-	    qemu.cpu_memory_rw_debug(cpu, code_address(cpu), bytes, len, false) != 0 ||
+	if (len > sizeof(bytes) || !view_read(vcpu_of(cpu), code_address(cpu), bytes, len) ||
 	    !ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) ||
 	    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, len, &insn, operands)) ||
 	    operands[0].type != ZYDIS_OPERAND_TYPE_MEMORY)
@@ -95,19 +96,20 @@ bool operand_read16(struct qemu_cpu *cpu, unsigned len, uint16_t *value)
 	uint64_t address;
 
 	return operand_address(cpu, len, &address) &&
-	       qemu.cpu_memory_rw_debug(cpu, address, value, sizeof(*value), false) == 0;
+	       view_read(vcpu_of(cpu), address, value, sizeof(*value));
 }
 
 /* As many as there are before what cannot be read. */
 static unsigned code_bytes(struct qemu_cpu *cpu, uint8_t *bytes)
 {
 	uint64_t address = code_address(cpu);
+	const struct vcpu *vcpu = vcpu_of(cpu);
 	unsigned len = ZYDIS_MAX_INSTRUCTION_LENGTH, in_page = 4096 - address % 4096;
 
-	if (qemu.cpu_memory_rw_debug(cpu, address, bytes, len, false) == 0)
+	if (view_read(vcpu, address, bytes, len))
 		return len;
 	len = in_page < len ? in_page : len;
-	return qemu.cpu_memory_rw_debug(cpu, address, bytes, len, false) == 0 ? len : 0;
+	return view_read(vcpu, address, bytes, len) ? len : 0;
 }
 
 unsigned operand_insn_len(struct qemu_cpu *cpu, bool *locked)

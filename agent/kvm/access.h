@@ -15,13 +15,12 @@ struct access {
 
 struct accesses {
 	uint64_t rip;
-	struct scry_regs regs;
 	uint32_t insn_len;	/* 0 = the instruction is not known */
 	unsigned count;
 	struct access at[ACCESSES_MOST];
 };
 
-/* Those whose pages the guest has mapped; the page walker's are known in long mode. */
-void accesses_find(struct vcpu *vcpu, struct kvcpu *k, struct accesses *all);
+/* Those whose pages the guest has mapped. */
+void accesses_find(struct kvcpu *k, struct accesses *all);
 
 #endif

@@ -110,6 +110,8 @@ static struct alias *add(const struct shared *s)
 
 	while (a < aliases.alias + aliases.count && a->size)
 		a++;
+	if (a == aliases.alias + SCRY_AGENT_REGIONS)
+		return NULL;
 	*a = (struct alias){ .host = s->host, .size = s->size, .inode = s->inode,
 			     .file_offset = s->is.file_offset - (s->is.host - s->host) };
 	p = mmap(NULL, a->size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, (off_t)a->file_offset);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/event/breakpoint.h"
 #include "agent/event/arm.h"
+#include "hold.h"
 #include "kvm.h"
 #include "plant.h"
-#include "ram.h"
+#include "protocol/bits.h"
 
 /*
  * Hidden breakpoints.  Those at four linear addresses lie in the debug registers that
@@ -87,7 +88,7 @@ static bool can_be_planted(const struct scry_breakpoint *b, uint64_t gpa)
 	    kvm_length_64(bytes, len) < PLANT_LEN)
 		return false;
 	for (unsigned i = 0; i < kvm.vcpus; i++)
-		if (kvm_ioctl(kvm.vcpu[i].fd, KVM_GET_SREGS, &s) == 0 &&
+		if (kvm_ioctl(kvm.vcpu[i].fd, KVM_GET_SREGS, &s) == 0 && s.efer & EFER_LMA &&
 		    kvm_walk(&kvm.vcpu[i], b->flags & SCRY_BREAKPOINT_CR3 ? b->cr3 : s.cr3,
 			     b->address, &at, &user) && at == gpa)
 			return !user;
@@ -115,7 +116,7 @@ const char *kvm_breakpoint_plant(int n, const struct scry_breakpoint *b)
 		places[n] = (struct place){ .kind = IN_COPY };
 		return NULL;
 	}
-	why = ram_hold(gpa / PAGE);
+	why = hold(gpa / PAGE);
 	if (!why)
 		places[n] = (struct place){ .kind = IN_PAGE, .gfn = gpa / PAGE };
 	return why;
@@ -128,7 +129,7 @@ void kvm_breakpoint_lift(int n)
 	if (p->kind == IN_REGISTER)
 		registers[p->reg].users--;
 	else if (p->kind == IN_PAGE)
-		ram_let(p->gfn);
+		hold_end(p->gfn);
 	else if (p->kind == IN_COPY)
 		plant_drop(n);
 	places[n] = (struct place){ 0 };

@@ -1,66 +1,92 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <Zydis/Zydis.h>
-
-#include "kvm.h"
+#include "agent/memory/frame.h"
+#include "agent/memory/slat.h"
+#include "code.h"
 #include "protocol/bits.h"
+#include "slot.h"
 
-#define PAGE          4096u
-#define ENTRY_P       1u
-#define ENTRY_U       4u
-#define ENTRY_PS      128u
-#define ENTRY_ADDRESS UINT64_C(0xffffffffff000)
+#define PAGE 4096u
 
-/* KVM walks the guest's page tables; QEMU would for it first take the registers away. */
-bool kvm_physical(struct kvcpu *k, uint64_t gva, uint64_t *gpa)
+static uint64_t shown(uint64_t gpa)
+{
+	return slat_shown(vcpus[0].slat, gpa);
+}
+
+/* Of memory alone: to read a device may change it. */
+static bool is_memory(uint64_t gpa)
+{
+	uint8_t byte;
+
+	return gpa >= FRAMES_BASE || slot_read(gpa, &byte, 1);
+}
+
+static bool copy(uint64_t gpa, void *data, unsigned len, bool write)
+{
+	return !qemu.address_space_rw(qemu.address_space_memory, gpa, 0, data, len, write);
+}
+
+bool seen_read(uint64_t gpa, void *data, unsigned len)
+{
+	gpa = shown(gpa);
+	return gpa >= FRAMES_BASE ? copy(gpa, data, len, false) : slot_read(gpa, data, len);
+}
+
+static bool seen_write(uint64_t gpa, void *data, unsigned len)
+{
+	gpa = shown(gpa);
+	return is_memory(gpa) && copy(gpa, data, len, true);
+}
+
+/* A guest that may be in one of its own then: KVM alone knows its tables. */
+static bool may_nest(const struct kvm_sregs *s)
+{
+	return s->efer & EFER_SVME || s->cr4 & CR4_VMXE;
+}
+
+bool kvm_look_up(struct kvcpu *k, const struct kvm_sregs *s, uint64_t gva, struct walk *w)
 {
 	struct kvm_translation t = { .linear_address = gva };
 
+	if (!may_nest(s))
+		return walk(s, s->cr3, gva, w);
 	if (kvm_ioctl(k->fd, KVM_TRANSLATE, &t) < 0 || !t.valid)
 		return false;
-	*gpa = t.physical_address;
+	*w = (struct walk){ .gpa = t.physical_address };
 	return true;
 }
 
-bool kvm_entry(uint64_t table, int level, uint64_t gva, uint64_t *at, uint64_t *entry)
+bool kvm_physical(struct kvcpu *k, uint64_t gva, uint64_t *gpa)
 {
-	*at = (table & ENTRY_ADDRESS) + (gva >> (3 + 9 * level) & 511) * 8;
-	return !qemu.address_space_rw(qemu.address_space_memory, *at, 0, entry, sizeof(*entry), false);
-}
+	struct kvm_sregs s;
+	struct walk w;
 
-bool kvm_entry_leads_on(uint64_t entry, int level)
-{
-	return entry & ENTRY_P && level > 1 && !(level < 4 && entry & ENTRY_PS);
+	if (kvm_ioctl(k->fd, KVM_GET_SREGS, &s) < 0 || !kvm_look_up(k, &s, gva, &w))
+		return false;
+	*gpa = w.gpa;
+	return true;
 }
 
 bool kvm_walk(struct kvcpu *k, uint64_t cr3, uint64_t gva, uint64_t *gpa, bool *user)
 {
-	uint64_t entry = cr3, at, rest;
 	struct kvm_sregs s;
-	int level;
+	struct walk w;
 
-	if (kvm_ioctl(k->fd, KVM_GET_SREGS, &s) < 0 || !(s.efer & EFER_LMA))
+	if (kvm_ioctl(k->fd, KVM_GET_SREGS, &s) < 0 || !walk(&s, cr3, gva, &w))
 		return false;
-	*user = true;
-	for (level = s.cr4 & CR4_LA57 ? 5 : 4;; level--) {
-		if (!kvm_entry(entry, level, gva, &at, &entry) || !(entry & ENTRY_P))
-			return false;
-		*user &= (entry & ENTRY_U) != 0;
-		if (!kvm_entry_leads_on(entry, level))
-			break;
-	}
-	rest = (UINT64_C(1) << (3 + 9 * level)) - 1;
-	*gpa = (entry & ENTRY_ADDRESS & ~rest) | (gva & rest);
+	*gpa = w.gpa;
+	*user = w.user;
 	return true;
 }
 
-bool kvm_virtual(struct kvcpu *k, uint64_t gva, void *data, unsigned len, bool write)
+static bool transfer(struct kvcpu *k, const struct kvm_sregs *s, uint64_t gva, void *data,
+		     unsigned len, bool write)
 {
 	for (char *at = data; len;) {
 		unsigned part = PAGE - gva % PAGE < len ? PAGE - (unsigned)(gva % PAGE) : len;
-		uint64_t gpa;
+		struct walk w;
 
-		if (!kvm_physical(k, gva, &gpa) ||
-		    qemu.address_space_rw(qemu.address_space_memory, gpa, 0, at, part, write))
+		if (!kvm_look_up(k, s, gva, &w) ||
+		    !(write ? seen_write(w.gpa, at, part) : seen_read(w.gpa, at, part)))
 			return false;
 		gva += part;
 		at += part;
@@ -69,78 +95,56 @@ bool kvm_virtual(struct kvcpu *k, uint64_t gva, void *data, unsigned len, bool w
 	return true;
 }
 
+bool kvm_virtual(struct kvcpu *k, uint64_t gva, void *data, unsigned len, bool write)
+{
+	struct kvm_sregs s;
+
+	return kvm_ioctl(k->fd, KVM_GET_SREGS, &s) == 0 && transfer(k, &s, gva, data, len, write);
+}
+
 /* As many as there are before what cannot be read. */
-unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes)
+static unsigned read_code(struct kvcpu *k, const struct kvm_sregs *s, uint64_t gva, uint8_t *bytes)
 {
 	unsigned len = KVM_CODE, in_page = PAGE - (unsigned)(gva % PAGE);
 
-	if (kvm_virtual(k, gva, bytes, len, false))
+	if (transfer(k, s, gva, bytes, len, false))
 		return len;
 	len = in_page < len ? in_page : len;
-	return kvm_virtual(k, gva, bytes, len, false) ? len : 0;
+	return transfer(k, s, gva, bytes, len, false) ? len : 0;
 }
 
-bool kvm_is_64bit(const struct kvm_sregs *s)
+unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes)
 {
-	return s->cs.l && s->efer & EFER_LMA;
+	struct kvm_sregs s;
+
+	return kvm_ioctl(k->fd, KVM_GET_SREGS, &s) == 0 ? read_code(k, &s, gva, bytes) : 0;
 }
 
-uint64_t kvm_code_address(const struct kvm_sregs *s, const struct kvm_regs *r)
+bool kvm_decode(struct kvcpu *k, struct insn *insn)
 {
-	return kvm_is_64bit(s) ? r->rip : (uint32_t)(s->cs.base + r->rip);
-}
+	uint8_t bytes[KVM_CODE];
+	struct kvm_regs r = { 0 };
 
-static ZydisMachineMode mode_of(const struct kvm_sregs *s, ZydisStackWidth *stack)
-{
-	if (kvm_is_64bit(s)) {
-		*stack = ZYDIS_STACK_WIDTH_64;
-		return ZYDIS_MACHINE_MODE_LONG_64;
-	}
-	*stack = s->cs.db ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16;
-	return s->cs.db ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LEGACY_16;
-}
-
-static bool decode(ZydisMachineMode mode, ZydisStackWidth stack, const uint8_t *bytes, unsigned len,
-		   ZydisDecodedInstruction *decoded)
-{
-	ZydisDecoder decoder;
-
-	return len && ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) &&
-	       ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, len, decoded));
-}
-
-uint32_t kvm_length_64(const uint8_t *bytes, unsigned len)
-{
-	ZydisDecodedInstruction decoded;
-
-	return decode(ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, bytes, len, &decoded) ?
-	       decoded.length : 0;
+	*insn = (struct insn){ 0 };
+	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
+	kvm_ioctl(k->fd, KVM_GET_SREGS, &insn->system);
+	kvm_gprs(&r, insn->gpr);
+	insn->rip = r.rip;
+	return insn_decode(insn, bytes, read_code(k, &insn->system, insn_address(insn), bytes));
 }
 
 bool kvm_insn(struct kvcpu *k, struct kvm_insn *insn)
 {
-	uint8_t bytes[KVM_CODE];
-	ZydisDecodedInstruction decoded;
-	ZydisStackWidth stack;
-	ZydisMachineMode mode;
-	struct kvm_sregs s = { 0 };
-	struct kvm_regs r = { 0 };
-	unsigned len;
+	struct insn_access access[INSN_ACCESSES];
+	struct insn all;
 
 	*insn = (struct kvm_insn){ 0 };
-	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
-	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
-	mode = mode_of(&s, &stack);
-	len = kvm_code(k, kvm_code_address(&s, &r), bytes);
-	if (!decode(mode, stack, bytes, len, &decoded))
+	if (!kvm_decode(k, &all))
 		return false;
-	insn->len = decoded.length;
-	insn->rep = decoded.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPNE);
-	insn->string = decoded.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
-	insn->target = r.rdi;
-	if (decoded.address_width < 64)
-		insn->target &= (UINT64_C(1) << decoded.address_width) - 1;
-	if (mode != ZYDIS_MACHINE_MODE_LONG_64)
-		insn->target = (uint32_t)(insn->target + s.es.base);
+	insn->len = all.is.length;
+	insn->rep = insn_repeats(&all);
+	insn->string = all.is.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+	if (insn->string && insn_accesses(&all, access))
+		insn->target = access[0].gva;
 	return true;
 }

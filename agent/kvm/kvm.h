@@ -134,24 +134,24 @@ void kvm_set_shadow(struct kvcpu *k, uint8_t shadow);
 /* Have it take this next, halted or not; outside = it is not of the instruction at rip. */
 void kvm_queue_exception(struct kvcpu *k, const struct scry_exception *exception, bool outside);
 
-/* code.c: what is at a linear address, in the vCPU's address space.  False: not mapped. */
+/*
+ * code.c: what is at a linear address, in the vCPU's address space and the view that it is
+ * in.  False: not mapped.
+ */
 bool kvm_physical(struct kvcpu *k, uint64_t gva, uint64_t *gpa);
-/* By the tables of this root, in long mode; may CPL 3 access it? */
+/* By the tables of this root, in the vCPU's paging mode; may CPL 3 access it? */
 bool kvm_walk(struct kvcpu *k, uint64_t cr3, uint64_t gva, uint64_t *gpa, bool *user);
-/* A step of that: the entry for gva in a table, where it lies, and if it names another table. */
-bool kvm_entry(uint64_t table, int level, uint64_t gva, uint64_t *at, uint64_t *entry);
-bool kvm_entry_leads_on(uint64_t entry, int level);
 bool kvm_virtual(struct kvcpu *k, uint64_t gva, void *data, unsigned len, bool write);
 
-/* Does it execute 64-bit code? */
+/* insn.c: does it execute 64-bit code? */
 bool kvm_is_64bit(const struct kvm_sregs *s);
 /* Of the instruction at rip: linear. */
 uint64_t kvm_code_address(const struct kvm_sregs *s, const struct kvm_regs *r);
-/* Up to KVM_CODE bytes of code; how many there are. */
-unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes);
-
 /* Of an instruction of 64-bit code; 0 = it is none. */
 uint32_t kvm_length_64(const uint8_t *bytes, unsigned len);
+
+/* code.c: up to KVM_CODE bytes of code; how many there are. */
+unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes);
 
 /* The instruction at rip. */
 struct kvm_insn {

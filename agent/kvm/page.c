@@ -88,24 +88,30 @@ void page_close(struct alias *a, uint64_t page)
 	protect(a, page, page + 1, protection(a->is[page]));
 }
 
-void pages_open_all(struct alias *a)
+/* The next run of pages that are not simply open, and alike in what they let through. */
+static bool next_run(const struct alias *a, uint64_t *first, uint64_t *end)
 {
-	protect(a, 0, a->size / PAGE, PROT_READ | PROT_WRITE);
-	for (uint64_t i = 0; i < a->size / PAGE; i++)
-		if (is_copy(a->is[i]))
-			page_open(a, i, true);
+	uint64_t pages = a->size / PAGE, i = *end;
+
+	while (i < pages && !a->is[i])
+		i = a->busy[i / ALIAS_CHUNK] ? i + 1 : (i / ALIAS_CHUNK + 1) * ALIAS_CHUNK;
+	if (i >= pages)
+		return false;
+	*first = i;
+	while (i < pages && a->is[i] && protection(a->is[i]) == protection(a->is[*first]))
+		i++;
+	*end = i;
+	return true;
 }
 
-void pages_close_all(struct alias *a)
+void pages_open_all(const struct alias *a)
 {
-	uint64_t pages = a->size / PAGE;
+	for (uint64_t first, end = 0; next_run(a, &first, &end);)
+		protect(a, first, end, PROT_READ | PROT_WRITE);
+}
 
-	for (uint64_t first = 0, end; first < pages; first = end) {
-		for (end = first + 1; end < pages && protection(a->is[end]) == protection(a->is[first]);)
-			end++;
+void pages_close_all(const struct alias *a)
+{
+	for (uint64_t first, end = 0; next_run(a, &first, &end);)
 		protect(a, first, end, protection(a->is[first]));
-	}
-	for (uint64_t i = 0; i < pages; i++)
-		if (a->copy[i])
-			page_close(a, i);
 }

@@ -13,8 +13,8 @@ bool pages_set(struct alias *alias, uint64_t first, uint64_t last, uint64_t entr
 void page_open(struct alias *alias, uint64_t page, bool write);
 void page_close(struct alias *alias, uint64_t page);
 
-/* The same of all, for writes. */
-void pages_open_all(struct alias *alias);
-void pages_close_all(struct alias *alias);
+/* The same of all, but for copies of plant.c. */
+void pages_open_all(const struct alias *alias);
+void pages_close_all(const struct alias *alias);
 
 #endif

@@ -4,8 +4,8 @@
 
 #include "agent/memory/slat.h"
 #include "agent/sealed.h"
+#include "hold.h"
 #include "plant.h"
-#include "ram.h"
 
 #define PAGE   4096u
 #define COPIES 1024u
@@ -119,7 +119,7 @@ static void add(int n, unsigned copy, unsigned offset)
 
 bool plant_put(int n, uint64_t gpa)
 {
-	unsigned offset = gpa % PAGE, copy = ram_copy(gpa / PAGE);
+	unsigned offset = gpa % PAGE, copy = hold_copy(gpa / PAGE);
 	bool known = copy;
 
 	if (offset + PLANT_LEN > PAGE || !make())
@@ -130,7 +130,7 @@ bool plant_put(int n, uint64_t gpa)
 		return false;
 	copies[copy].gfn = gpa / PAGE;
 	add(n, copy, offset);
-	if (known || ram_show(gpa / PAGE, copy))
+	if (known || hold_show(gpa / PAGE, copy))
 		return true;
 	copies[copy] = (struct copy){ 0 };
 	plants[n] = (struct plant){ 0 };
@@ -148,7 +148,7 @@ void plant_drop(int n)
 	if (c->first) {
 		plant_fill(plants[n].copy);
 	} else {
-		ram_hide(c->gfn);
+		hold_hide(c->gfn);
 		*c = (struct copy){ 0 };
 	}
 	plants[n] = (struct plant){ 0 };
@@ -157,7 +157,7 @@ void plant_drop(int n)
 /* Is one at this address, as far as the guest has left it? */
 static bool is_at(uint64_t gpa)
 {
-	unsigned copy = ram_copy(gpa / PAGE);
+	unsigned copy = hold_copy(gpa / PAGE);
 
 	for (unsigned n = copy ? copies[copy].first : 0; n; n = plants[n].next)
 		if (plants[n].offset == gpa % PAGE)

@@ -1,26 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdio.h>
-#include <string.h>
 
 #include "agent/memory/slat.h"
 #include "agent/memory/view.h"
 #include "alias.h"
+#include "hold.h"
 #include "page.h"
 #include "plant.h"
 #include "ram.h"
 
-#define PAGE     ALIAS_PAGE
 #define TOO_FINE \
 	"the view is too finely divided, or shows what is no RAM that can be shared"
 #define NO_RAM \
 	"there is no RAM that QEMU shares: what lies in ROM, flash or a device cannot be trapped"
-
-/* Frames whose fetches are trapped whatever the view says, by so many; or that have a copy. */
-static struct held {
-	uint64_t gfn;
-	unsigned by, copy;
-} held[SCRY_BREAKPOINTS];
-static unsigned held_count;
 
 static bool anew;		/* pages are held that are open: each is to be looked at */
 
@@ -90,33 +82,6 @@ bool ram_is_trapped(void)
 	return aliases.count;
 }
 
-static void forget_held(void)
-{
-	for (unsigned i = 0; i < aliases.count; i++) {
-		const struct alias *a = &aliases.alias[i];
-
-		if (!a->size)
-			continue;
-		memset(a->held, 0, a->size / PAGE * sizeof(*a->held));
-		memset(a->copy, 0, a->size / PAGE * sizeof(*a->copy));
-	}
-}
-
-/* Each frame, in the page that stands for it now. */
-static void hold_all(void)
-{
-	for (unsigned i = 0; i < held_count; i++) {
-		uint64_t page;
-		struct alias *a = alias_of(held[i].gfn, &page);
-
-		if (!a)
-			continue;
-		a->held[page] = (uint16_t)held[i].by;
-		a->copy[page] = (uint16_t)held[i].copy;
-	}
-	anew = true;
-}
-
 static void map_changed(struct qemu_listener *unused);
 
 /* From the first time on. */
@@ -130,7 +95,7 @@ static void watch_map(void)
 	qemu.memory_listener_register(&listener, qemu.address_space_memory);
 }
 
-static const char *make(void)
+const char *ram_make(void)
 {
 	const char *why = kvm_debug_lacks();
 
@@ -140,8 +105,10 @@ static const char *make(void)
 	watch_map();
 	why = aliases_make();
 	qemu.bql_unlock();
-	if (!why)
-		hold_all();
+	if (!why) {
+		holds_place();
+		anew = true;
+	}
 	return why;
 }
 
@@ -174,9 +141,9 @@ static void refresh(struct qemu_cpu *cpu, uint64_t unused)
 		ram_apply();
 		return;
 	}
-	forget_held();
+	holds_forget();
 	apply_all(NULL);
-	why = make();
+	why = ram_make();
 	why = why ? why : apply_all(vcpus[0].slat);
 	if (why)
 		fprintf(stderr, "scry-agent: the guest's memory map has changed, and no memory is "
@@ -211,109 +178,27 @@ const char *ram_apply(void)
 {
 	const char *why = NULL;
 
-	if (!view_any() && !held_count) {
+	if (!view_any() && !holds_any()) {
 		apply_all(NULL);
 		drop();
 		return NULL;
 	}
 	if (!aliases.parts)
-		why = make();
+		why = ram_make();
 	return why ? why : apply_all(vcpus[0].slat);
 }
 
-/* Have its page be as it says now. */
-static const char *update(const struct held *h)
+const char *ram_update(uint64_t gfn, unsigned by, unsigned copy)
 {
 	uint64_t page, wanted;
-	struct alias *a = alias_of(h->gfn, &page);
+	struct alias *a = alias_of(gfn, &page);
 
 	if (!a)
 		return NO_RAM;
-	a->held[page] = (uint16_t)h->by;
-	a->copy[page] = (uint16_t)h->copy;
-	wanted = wanted_of(a, vcpus[0].slat, page, h->gfn);
+	a->held[page] = (uint16_t)by;
+	a->copy[page] = (uint16_t)copy;
+	wanted = wanted_of(a, vcpus[0].slat, page, gfn);
 	return wanted == a->is[page] || pages_set(a, page, page + 1, wanted) ? NULL : TOO_FINE;
-}
-
-static struct held *find_held(uint64_t gfn)
-{
-	struct held *h = held;
-
-	while (h < held + held_count && h->gfn != gfn)
-		h++;
-	return h;
-}
-
-/* A new one, where there is none.  NULL, or why it cannot be. */
-static const char *get_held(uint64_t gfn, struct held **h)
-{
-	const char *why = aliases.parts ? NULL : make();
-
-	*h = find_held(gfn);
-	if (!why && *h == held + held_count) {
-		**h = (struct held){ .gfn = gfn };
-		held_count++;
-	}
-	return why;
-}
-
-static void put_held(struct held *h)
-{
-	update(h);
-	if (!h->by && !h->copy)
-		*h = held[--held_count];
-	if (!held_count)
-		ram_apply();
-}
-
-const char *ram_hold(uint64_t gfn)
-{
-	struct held *h;
-	const char *why = get_held(gfn, &h);
-
-	if (why)
-		return why;
-	h->by++;
-	why = update(h);
-	if (why)
-		ram_let(gfn);
-	return why;
-}
-
-void ram_let(uint64_t gfn)
-{
-	struct held *h = find_held(gfn);
-
-	h->by--;
-	put_held(h);
-}
-
-bool ram_show(uint64_t gfn, unsigned copy)
-{
-	struct held *h;
-
-	if (get_held(gfn, &h))
-		return false;
-	h->copy = copy;
-	if (!update(h))
-		return true;
-	ram_hide(gfn);
-	return false;
-}
-
-void ram_hide(uint64_t gfn)
-{
-	struct held *h = find_held(gfn);
-
-	h->copy = 0;
-	put_held(h);
-}
-
-unsigned ram_copy(uint64_t gfn)
-{
-	const struct held *h = find_held(gfn);
-
-	return h < held + held_count ? h->copy : 0;
 }
 
 bool ram_blocks(uint64_t gfn, bool write)
@@ -352,6 +237,7 @@ void ram_close(uint64_t gfn)
 
 void ram_open_all(void)
 {
+	holds_open(true);
 	for (unsigned i = 0; i < aliases.count; i++)
 		if (aliases.alias[i].size)
 			pages_open_all(&aliases.alias[i]);
@@ -359,6 +245,7 @@ void ram_open_all(void)
 
 void ram_close_all(void)
 {
+	holds_open(false);
 	for (unsigned i = 0; i < aliases.count; i++)
 		if (aliases.alias[i].size)
 			pages_close_all(&aliases.alias[i]);
@@ -376,7 +263,7 @@ const char *ram_lacks(void)
 
 const char *ram_lacks_at(uint64_t gfn, uint64_t count)
 {
-	const char *why = aliases.parts ? NULL : make();
+	const char *why = aliases.parts ? NULL : ram_make();
 
 	if (why)
 		return why;

@@ -17,6 +17,12 @@ const char *ram_apply(void);
 /* The same, when all vCPUs have been put into this view. */
 const char *ram_enter(unsigned view);
 
+/* The second mapping made, though nothing may be trapped in it yet; as above. */
+const char *ram_make(void);
+
+/* For hold.c: have its page be so, held by so many, with this copy (0 = none); as above. */
+const char *ram_update(uint64_t gfn, unsigned by, unsigned copy);
+
 /* With QEMU's big lock: it has told KVM of a slot. */
 void ram_slots_changed(void);
 
@@ -30,21 +36,6 @@ void ram_close(uint64_t gfn);
 /* The same for all frames, and writes. */
 void ram_open_all(void);
 void ram_close_all(void);
-
-/*
- * Trap fetches from this frame, whatever the view says, until let go as often; NULL, or
- * why it cannot be, and then let go all the same.
- */
-const char *ram_hold(uint64_t gfn);
-void ram_let(uint64_t gfn);
-
-/*
- * Have this copy of plant.c in the frame's place while nothing of the frame is trapped, and
- * trap fetches else; false: it cannot be.  The copy there, 0 = none.
- */
-bool ram_show(uint64_t gfn, unsigned copy);
-void ram_hide(uint64_t gfn);
-unsigned ram_copy(uint64_t gfn);
 
 /* Does the frame let no such access through? */
 bool ram_blocks(uint64_t gfn, bool write);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "agent/memory/frame.h"
@@ -10,6 +11,10 @@ static struct kvm_slot {
 	uint64_t place;					/* in force */
 } *slots;
 static unsigned slot_count;
+/* Over these and, for slot_read(), over the memory that they show. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+#define SLOT_SPACE 0xffff0000u	/* of a slot's number: address spaces other than the first, SMM's */
 
 static struct kvm_slot *known(uint32_t id)
 {
@@ -33,22 +38,56 @@ static struct kvm_slot *new_slot(void)
 	return &slots[slot_count++];
 }
 
+static struct kvm_slot *note(const struct kvm_userspace_memory_region *told)
+{
+	struct kvm_slot *s;
+
+	pthread_mutex_lock(&lock);
+	s = known(told->slot);
+	if (!s && told->memory_size)
+		s = new_slot();
+	if (s)
+		s->told = *told;
+	pthread_mutex_unlock(&lock);
+	return s;
+}
+
 /* What cannot be noted stays where QEMU has it. */
 bool slot_told(struct kvm_userspace_memory_region *told)
 {
-	struct kvm_slot *s = known(told->slot);
+	struct kvm_slot *s;
 
 	if (told->guest_phys_addr >= FRAMES_BASE)
 		return false;
-	if (!s && told->memory_size)
-		s = new_slot();
+	s = note(told);
 	if (!s)
 		return true;
-	s->told = *told;
 	if (told->memory_size)
 		told->userspace_addr = alias_place(told->userspace_addr, told->memory_size);
 	s->place = told->userspace_addr;
 	return true;
+}
+
+static bool shows(const struct kvm_userspace_memory_region *slot, uint64_t gpa)
+{
+	return !(slot->slot & SLOT_SPACE) && gpa - slot->guest_phys_addr < slot->memory_size;
+}
+
+bool slot_read(uint64_t gpa, void *data, unsigned len)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&lock);
+	for (unsigned i = 0; i < slot_count && !found; i++) {
+		const struct kvm_userspace_memory_region *slot = &slots[i].told;
+
+		found = shows(slot, gpa);
+		if (found)
+			memcpy(data, (const char *)slot->userspace_addr +
+			       (gpa - slot->guest_phys_addr), len);
+	}
+	pthread_mutex_unlock(&lock);
+	return found;
 }
 
 static bool set(const struct kvm_slot *s, uint64_t place, bool there)

@@ -12,6 +12,12 @@
 /* QEMU tells KVM of one: true = *told is to be passed on, changed maybe. */
 bool slot_told(struct kvm_userspace_memory_region *told);
 
+/*
+ * Any thread, without the lock: what lies there of the guest's memory, within a page and
+ * whatever a view shows.  False: nothing, or a device.
+ */
+bool slot_read(uint64_t gpa, void *data, unsigned len);
+
 /* Why not, while QEMU has KVM note the pages that are written: a move would lose that. */
 #define STAYS "the VM is being migrated or saved: try again when that is done"
 

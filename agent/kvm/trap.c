@@ -135,7 +135,7 @@ enum kvm_outcome kvm_trap(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 {
 	struct accesses all;
 
-	accesses_find(vcpu, k, &all);
+	accesses_find(k, &all);
 	if (!kvm_breakpoint_in_page(vcpu, k, all.rip))
 		return KVM_AGAIN;
 	for (unsigned i = 0; i < all.count; i++)
@@ -156,7 +156,7 @@ enum kvm_outcome kvm_step_in_view(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 
 	hold_others(k);
 	ram_enter(k->step_view);
-	accesses_find(vcpu, k, &all);
+	accesses_find(k, &all);
 	*ret = step_open(vcpu, k, &all);
 	k->steps_in = *ret < 0;		/* it is still to come */
 	ram_enter(back);

@@ -6,12 +6,11 @@
 
 #define OPCODE_STI 0xfb
 
-static bool is_sti(struct qemu_cpu *cpu)
+static bool is_sti(const struct vcpu *vcpu)
 {
 	uint8_t opcode;
 
-	return qemu.cpu_memory_rw_debug(cpu, code_address(cpu), &opcode, 1, false) == 0 &&
-	       opcode == OPCODE_STI;
+	return view_read(vcpu, code_address(vcpu->cpu), &opcode, 1) && opcode == OPCODE_STI;
 }
 
 void pass_next(struct vcpu *vcpu)
@@ -24,7 +23,7 @@ void pass_next(struct vcpu *vcpu)
 	 * QEMU makes a block of it alone, and clears the flag at its end: also
 	 * behind an STI, which sets it for the instruction that follows.
 	 */
-	if (!(cpu_hflags(cpu) & HF_INHIBIT_IRQ) && is_sti(cpu)) {
+	if (!(cpu_hflags(cpu) & HF_INHIBIT_IRQ) && is_sti(vcpu)) {
 		vcpu->inhibits = true;
 		look_soon(vcpu);
 	}

@@ -52,6 +52,14 @@ static inline uint64_t slat_find(const struct slat *slat, uint64_t gfn)
 	return slat_find_run(slat, gfn, &run);
 }
 
+/* Where the memory is that stands at gpa; slat NULL: of no view. */
+static inline uint64_t slat_shown(const struct slat *slat, uint64_t gpa)
+{
+	uint64_t entry = slat ? slat_find(slat, gpa >> 12 & SLAT_GFNS) : 0;
+
+	return entry & SLAT_REMAPPED ? (entry & SLAT_PAGE) | (gpa & 0xfff) : gpa;
+}
+
 /* Trap these accesses, and no others, to the frames first to last.  -1 = no memory. */
 int slat_protect(struct slat *slat, uint64_t first, uint64_t last, uint32_t traps);
 

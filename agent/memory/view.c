@@ -6,6 +6,7 @@
 #include "view.h"
 
 #define GFNS      (SLAT_GFNS + 1)
+#define PAGE      UINT64_C(4096)
 #define NO_MEMORY "QEMU has no memory left for another view"
 
 /* Change only while no vCPU is in a block. */
@@ -45,6 +46,25 @@ void view_enter(struct vcpu *vcpu, unsigned view)
 {
 	view_point(vcpu, view);
 	qemu.tlb_flush(vcpu->cpu);
+}
+
+bool view_read(const struct vcpu *vcpu, uint64_t gva, void *data, uint64_t len)
+{
+	if (!vcpu->slat)
+		return qemu.cpu_memory_rw_debug(vcpu->cpu, gva, data, len, false) == 0;
+	for (char *at = data; len;) {
+		uint64_t left = PAGE - gva % PAGE, part = left < len ? left : len;
+		uint64_t gpa = accel->physical(vcpu, gva);
+
+		if (gpa == ~UINT64_C(0) ||
+		    qemu.address_space_rw(qemu.address_space_memory, slat_shown(vcpu->slat, gpa), 0, at,
+					  part, false))
+			return false;
+		gva += part;
+		at += part;
+		len -= part;
+	}
+	return true;
 }
 
 static void fail(struct change *c, int code, const char *text)

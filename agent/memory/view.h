@@ -22,6 +22,12 @@ void view_point(struct vcpu *vcpu, unsigned view);
 void view_enter(struct vcpu *vcpu, unsigned view);
 
 /*
+ * In the vCPU's own thread: what it finds at a linear address, its view's tables aside.
+ * False: not all of it is mapped.
+ */
+bool view_read(const struct vcpu *vcpu, uint64_t gva, void *data, uint64_t len);
+
+/*
  * Service thread: carry these out, whose numbers are within their ranges, one after
  * the other.  0, a new view's number, or SCRY_E_... with *text a sentence.
  */

@@ -15,17 +15,29 @@
 
 #define LONGEST  15
 
+/* Within a page, as the view shows it. */
+static bool read_page(struct kvmi_vm *k, unsigned view, struct scry_as *as, uint64_t gva,
+		      uint8_t *bytes, size_t len)
+{
+	uint64_t gpa;
+
+	return scry_translate(as, gva, &gpa) == 0 &&
+	       scry_read_phys(k->vm, kvmi_shown(k, view, gpa), bytes, len) == 0;
+}
+
 /* The instruction's bytes, as far as they are mapped; how many. */
-static size_t fetch(const struct kvmi_arch *a, struct scry_as *as, uint8_t *bytes)
+static size_t fetch(struct kvmi_vm *k, unsigned view, const struct kvmi_arch *a, struct scry_as *as,
+		    uint8_t *bytes)
 {
 	bool is_long = a->sregs.efer & EFER_LMA && a->sregs.cs.l;
 	uint64_t at = is_long ? a->gprs.rip : (uint32_t)(a->sregs.cs.base + a->gprs.rip);
 	size_t first = KVMI_PAGE - at % KVMI_PAGE;
 
 	first = first < LONGEST ? first : LONGEST;
-	if (scry_read_virt(as, at, bytes, first) < 0)
+	if (!read_page(k, view, as, at, bytes, first))
 		return 0;
-	if (first < LONGEST && !scry_read_virt(as, at + first, bytes + first, LONGEST - first))
+	if (first < LONGEST &&
+	    read_page(k, view, as, at + first, bytes + first, LONGEST - first))
 		return LONGEST;
 	return first;
 }
@@ -142,7 +154,7 @@ void kvmi_decode(struct kvmi_vm *k, const struct kvmi_occurrence *o, struct scry
 		e->memory.walk = 1;
 		e->memory.size = scry_as_mode(*as) == SCRY_PAGING_32BIT ? 4 : 8;
 	}
-	len = fetch(&o->arch, *as, bytes);
+	len = fetch(k, e->view, &o->arch, *as, bytes);
 	if (!len || !decode(&o->arch, bytes, len, &insn, operands))
 		return;
 	e->insn_len = insn.length;

@@ -299,6 +299,8 @@ int kvmi_resend_locked(struct kvmi_vm *k, uint64_t gfn);	/* tell the kernel, in 
 /* remap.c; those called _locked want vCPU 0 stopped, if kvmi_remaps_hold() has done so: 1, or 0. */
 int kvmi_remaps_hold(struct scry_vm *vm);
 int kvmi_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target);
+/* Where the memory is that stands there in the view; without the lock. */
+uint64_t kvmi_shown(struct kvmi_vm *k, unsigned view, uint64_t gpa);
 int kvmi_remaps_copy_locked(struct kvmi_vm *k, unsigned from, unsigned to);
 int kvmi_remaps_undo_locked(struct kvmi_vm *k, unsigned view);
 

@@ -76,6 +76,18 @@ static struct kvmi_remap *find(struct kvmi_view *v, uint64_t gfn)
 	return NULL;
 }
 
+uint64_t kvmi_shown(struct kvmi_vm *k, unsigned view, uint64_t gpa)
+{
+	const struct kvmi_remap *r;
+
+	pthread_mutex_lock(&k->lock);
+	r = find(&k->view[view], gpa / KVMI_PAGE);
+	if (r)
+		gpa = r->target * KVMI_PAGE + gpa % KVMI_PAGE;
+	pthread_mutex_unlock(&k->lock);
+	return gpa;
+}
+
 /* Room for one more. */
 static int reserve(struct kvmi_view *v)
 {
