@@ -51,7 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		snprintf(path, sizeof(path), "%s/sock", dir);
 	}
 	before = hostile_descriptors();
-	hostile_session(&p, take(&in) & 1 ? KVMI_V12 : KVMI_V7, path, NULL);
+	hostile_session(&p, take(&in) & 1 ? KVMI_V12 : KVMI_V7, path, HOSTILE_TIMEOUT_MS,
+			NULL);
 	if (hostile_descriptors() != before)
 		abort();
 	rmdir(dir);

@@ -9,9 +9,6 @@
 
 #include "hostile.h"
 
-/* Short, for what the peer keeps back; long against its thread's turns. */
-#define TIMEOUT_MS 150
-
 unsigned hostile_descriptors(void)
 {
 	DIR *d = opendir("/proc/self/fd");
@@ -123,14 +120,14 @@ static void raise_one(struct session *s, enum kvmi_event event)
 	else if (event == KVMI_EVENT_CPUID)
 		part.cpuid.insn_len = 2;
 	/* A vCPU that waits for the reply to another cannot tell of it. */
-	if (peer_runs(s->p, 0, TIMEOUT_MS))
+	if (peer_runs(s->p, 0, HOSTILE_TIMEOUT_MS))
 		peer_raise(s->p, 0, event, part.bytes, sizeof(part));
 }
 
 static void take_one(struct session *s)
 {
 	struct scry_event e;
-	int n = scry_event_wait(s->vm, &e, 1, TIMEOUT_MS);
+	int n = scry_event_wait(s->vm, &e, 1, HOSTILE_TIMEOUT_MS);
 
 	check(s, n, "scry_event_wait");
 	if (n <= 0)
@@ -159,9 +156,9 @@ static void events(struct session *s, bool v7)
 }
 
 int hostile_session(struct peer *p, enum kvmi_generation generation, const char *path,
-		    const char **which)
+		    unsigned timeout_ms, const char **which)
 {
-	const struct scry_open_opts opts = { .sz = sizeof(opts), .timeout_ms = TIMEOUT_MS };
+	const struct scry_open_opts opts = { .sz = sizeof(opts), .timeout_ms = timeout_ms };
 	struct session s = { .p = p, .which = "nothing" };
 	char uri[256];
 

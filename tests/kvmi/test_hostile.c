@@ -65,7 +65,7 @@ static void try_change(struct change c)
 		for (int tries = 0; !c.made && tries < 20; tries++) {
 			struct peer p = { .spoil = change_one, .opaque = &c };
 
-			ret = hostile_session(&p, generation, path, NULL);
+			ret = hostile_session(&p, generation, path, HOSTILE_TIMEOUT_MS, NULL);
 		}
 		sessions++;
 		failed += ret < 0;
@@ -126,7 +126,7 @@ static void test_events(void **state)
 						    .mask = n % 2 ? 0xff : 0x01 };
 				struct peer p = { .spoil = change_one, .opaque = &c };
 
-				hostile_session(&p, generation, path, NULL);
+				hostile_session(&p, generation, path, HOSTILE_TIMEOUT_MS, NULL);
 				if (c.made)
 					break;
 				assert_true(tries < 19);
@@ -168,7 +168,7 @@ static void test_random(void **state)
 		struct dice dice = { seed };
 		struct peer p = { .spoil = change_some, .opaque = &dice };
 
-		hostile_session(&p, generation, path, NULL);
+		hostile_session(&p, generation, path, HOSTILE_TIMEOUT_MS, NULL);
 	}
 }
 
@@ -179,7 +179,7 @@ static void test_unspoilt(void **state)
 	const char *which;
 
 	(void)state;
-	if (hostile_session(&p, generation, path, &which) < 0)
+	if (hostile_session(&p, generation, path, 20000, &which) < 0)
 		fail_msg("%s: %s", which, scry_errmsg());
 }
 

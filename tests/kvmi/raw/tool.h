@@ -8,7 +8,7 @@
 #include "probe.h"
 #include "protocol/kvmi_event.h"
 
-#define WAIT_MS 20000	/* for what takes moments; long for a loaded host */
+#define WAIT_MS 60000	/* for what takes moments; long for a loaded host */
 
 struct message {
 	struct kvmi_header header;
