@@ -200,7 +200,7 @@ static void test_mute(void **state)
 	struct scry_regs regs;
 	uint8_t byte;
 
-	open_vm(w, generation, 300);
+	open_vm(w, generation, 1500);
 	w->peer.mute = true;
 	assert_error(SCRY_E_TIMEOUT, scry_regs_get(w->vm, 0, &regs));
 	assert_ok(scry_read_phys(w->vm, 0, &byte, 1));

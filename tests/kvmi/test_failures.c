@@ -116,7 +116,7 @@ void test_unwanted_step(void **state)
 	const struct kvmi_event_singlestep done = { 0 };
 	struct world *w = *state;
 
-	open_vm(w, generation, 300);
+	open_vm(w, generation, 1500);
 	w->peer.mute = true;
 	assert_error(SCRY_E_TIMEOUT, scry_subscribe(w->vm, &sub));
 	w->peer.mute = false;
