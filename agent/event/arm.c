@@ -73,6 +73,18 @@ static void translated(uint64_t id, struct qemu_tb *tb)
 		watch(qemu.qemu_plugin_tb_get_insn(tb, i));
 }
 
+bool arm_watches(enum scry_event_kind kind)
+{
+	return watched >> kind & 1;
+}
+
+/* What nobody hears of does not pass, and would have the next event there pass instead. */
+static void forget_passing(void)
+{
+	for (unsigned i = 0; i < vcpu_count; i++)
+		vcpus[i].passes &= arm_watches(vcpus[i].passing.kind);
+}
+
 void arm_again(struct qemu_cpu *cpu, bool anew)
 {
 	uint32_t before = watched;
@@ -82,6 +94,7 @@ void arm_again(struct qemu_cpu *cpu, bool anew)
 	if (breakpoint_any())
 		watched |= 1u << SCRY_EVENT_BREAKPOINT;
 	translates = watched || pt_on();
+	forget_passing();
 	if (called != translates)
 		qemu.qemu_plugin_register_vcpu_tb_trans_cb(plugin_id,
 							   translates ? translated : NULL);

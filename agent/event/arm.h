@@ -26,6 +26,9 @@ void arm_again(struct qemu_cpu *cpu, bool anew);
 /* Under TCG: have instructions watched, and vCPUs step, as the filters have it. */
 void arm_sites(struct qemu_cpu *cpu, const struct filters *filters);
 
+/* Are the instructions of this kind watched? */
+bool arm_watches(enum scry_event_kind kind);
+
 /* Is anything to be told of? */
 bool arm_any(void);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/memory/pass.h"
 #include "agent/memory/view.h"
+#include "arm.h"
 #include "execute.h"
 #include "operand.h"
 #include "permit.h"
@@ -41,7 +42,7 @@ static bool unchanged(struct vcpu *vcpu, struct site site)
 void execute(struct vcpu *vcpu, struct site site)
 {
 	if (unchanged(vcpu, site)) {
-		vcpu->passes = true;
+		vcpu->passes = arm_watches(site.kind);	/* still */
 		vcpu->passing = site;
 		pass_next(vcpu);
 	}
