@@ -190,17 +190,10 @@ static bool ask(struct vcpu *vcpu, struct kvcpu *k, int n)
 	kvm_insn(k, &insn);
 	event.insn_len = insn.len;
 	k->next_rip = event.rip + insn.len;
-	if (k->told_rip != event.rip)
-		k->told = 0;
-	k->told_rip = event.rip;
-	k->broken = places[n].kind != IN_REGISTER;
 	if (kvm_ask(vcpu, k, &event))
 		return true;
-	k->passes = false;	/* what else there is about the instruction is yet to come */
-	if (vcpu->action == SCRY_CONTINUE && !vcpu->jumps && !vcpu->injects)
+	if (progress_passes(k, SCRY_EVENT_BREAKPOINT))
 		kvm_breakpoint_pass(k, true);
-	else
-		k->broken = false;
 	return false;
 }
 
@@ -225,22 +218,22 @@ bool kvm_breakpoint(struct vcpu *vcpu, struct kvcpu *k)
 }
 
 /* One in a debug register has been met before the page was. */
-bool kvm_breakpoint_in_page(struct vcpu *vcpu, struct kvcpu *k, uint64_t rip)
+bool kvm_breakpoint_in_page(struct vcpu *vcpu, struct kvcpu *k)
 {
 	int n = at_rip(vcpu, k);
 
-	return !n || places[n].kind == IN_REGISTER || (k->broken && k->told_rip == rip) ||
-	       ask(vcpu, k, n);
+	return !n || places[n].kind == IN_REGISTER ||
+	       progress_passes(k, SCRY_EVENT_BREAKPOINT) || ask(vcpu, k, n);
 }
 
 /* The debug registers are a step's, so that nothing but this look finds one at rip. */
 bool kvm_breakpoint_look(struct vcpu *vcpu, struct kvcpu *k)
 {
-	k->looks = false;
-	if (!breakpoint_any() || k->raises || kvm_breakpoint_passes(k))
+	k->progress.looks = false;
+	if (!breakpoint_any() || k->progress.raises || kvm_breakpoint_passes(k))
 		return true;
 	if (!kvm_breakpoint(vcpu, k)) {
-		k->looks = true;
+		k->progress.looks = true;
 		return false;
 	}
 	kvm_breakpoint_pass(k, true);

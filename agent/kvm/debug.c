@@ -8,8 +8,6 @@
 
 #define VECTOR_DB 1
 
-#define DR6_STEP        0x4000u
-
 #define QEMUS_OWN (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)
 
 void kvm_debug_set(struct kvcpu *k, const struct kvm_guest_debug *debug)
@@ -32,7 +30,7 @@ const char *kvm_debug_lacks(void)
 /* The debug registers and the step have one owner; INT3 that gdb has planted both let through. */
 int kvm_qemus_debug(struct kvcpu *k, const struct kvm_guest_debug *debug)
 {
-	bool ours = k->debug.control || k->stepping || ram_is_trapped();
+	bool ours = k->debug.control || k->step.on || k->step.flags_out || ram_is_trapped();
 
 	if (ours && debug->control & QEMUS_OWN) {
 		errno = EBUSY;
@@ -41,9 +39,19 @@ int kvm_qemus_debug(struct kvcpu *k, const struct kvm_guest_debug *debug)
 	k->qemus = debug->control;
 	if (!ours)
 		return kvm_ioctl(k->fd, KVM_SET_GUEST_DEBUG, (void *)(uintptr_t)debug);
-	if (!k->stepping)	/* the next step sets it */
-		kvm_debug_set(k, &k->debug);
+	if (!k->step.on)	/* the next step sets it */
+		kvm_step_stop(k);
 	return 0;
+}
+
+/* What nobody wants to know any more: the next client is to be told of it. */
+static void forget(struct kvcpu *k)
+{
+	progress_forget(k);
+	if (arm_any())
+		return;
+	k->progress.looks = k->step.over = false;
+	k->steps_in = false;
 }
 
 static void arm_one(struct vcpu *vcpu, struct kvcpu *k, const struct filters *filters)
@@ -57,12 +65,11 @@ static void arm_one(struct vcpu *vcpu, struct kvcpu *k, const struct filters *fi
 	if (!vcpu->steps)
 		vcpu->stepped = 0;
 	vcpu->steps = steps;
-	k->idt = 0;
-	if (!k->stepping && memcmp(&debug, &k->debug, sizeof(debug)) == 0)
+	forget(k);
+	if (!k->step.on && memcmp(&debug, &k->debug, sizeof(debug)) == 0)
 		return;
-	k->stepping = false;
 	k->debug = debug;
-	kvm_debug_set(k, &k->debug);
+	kvm_step_stop(k);
 }
 
 void kvm_debug_arm(const struct filters *filters)
@@ -78,8 +85,8 @@ static enum kvm_outcome int3(struct vcpu *vcpu, struct kvcpu *k)
 	struct kvm_insn insn;
 	bool goes_on = true;
 
-	if (!kvm_passes(k) && arm_filters() &&
-	    filter_match_kind(arm_filters(), vcpu->index, SCRY_EVENT_INT3)) {
+	if (arm_filters() && filter_match_kind(arm_filters(), vcpu->index, SCRY_EVENT_INT3) &&
+	    !progress_passes(k, SCRY_EVENT_INT3)) {
 		kvm_describe(vcpu, &event);
 		event.kind = SCRY_EVENT_INT3;
 		kvm_insn(k, &insn);
@@ -111,8 +118,8 @@ void kvm_guests_debug(struct kvcpu *k, uint64_t dr6)
  */
 static enum kvm_outcome breakpoint(struct vcpu *vcpu, struct kvcpu *k, uint64_t guests)
 {
-	k->steps_over = kvm_breakpoint_passes(k);
-	if (k->steps_over || !(kvm_breakpoint(vcpu, k) || kvm_breakpoint_passes(k)))
+	k->step.over = kvm_breakpoint_passes(k);
+	if (k->step.over || !(kvm_breakpoint(vcpu, k) || kvm_breakpoint_passes(k)))
 		return KVM_AGAIN;
 	kvm_breakpoint_pass(k, !guests);
 	if (guests)
@@ -128,14 +135,15 @@ enum kvm_outcome kvm_debug_exit(struct vcpu *vcpu, struct kvcpu *k)
 		return KVM_TO_QEMU;
 	if (k->run->debug.arch.exception == VECTOR_BP)
 		return int3(vcpu, k);
-	if (k->steps_over && dr6 & (DR6_BREAKPOINTS | DR6_STEP)) {
-		k->steps_over = false;
-		kvm_step_over(k);
+	if (kvm_step_ended(k)) {
 		kvm_step_end(vcpu, k);
+		return kvm_step_tell(vcpu, k);
+	}
+	if (k->step.flags_out && dr6 & DR6_STEP) {
+		k->step.flags_out = false;
+		kvm_step_stop(k);
 		return KVM_AGAIN;
 	}
-	if (vcpu->steps && dr6 & (DR6_BREAKPOINTS | DR6_STEP))
-		return kvm_stepped(vcpu, k);
 	if (dr6 & k->points)
 		return breakpoint(vcpu, k, dr6 & k->guests);
 	kvm_guests_debug(k, dr6 & (DR6_BREAKPOINTS | DR6_STEP));	/* KVM leaves it to us */

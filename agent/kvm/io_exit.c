@@ -35,7 +35,7 @@ static bool ask(struct vcpu *vcpu, struct kvcpu *k)
 {
 	struct scry_event event;
 
-	if (kvm_passes(k))
+	if (progress_passes(k, SCRY_EVENT_IO))
 		return true;
 	describe(vcpu, k, &event);
 	return kvm_ask(vcpu, k, &event);
@@ -48,10 +48,8 @@ enum kvm_outcome kvm_io_exit(struct vcpu *vcpu, struct kvcpu *k)
 
 	k->unfinished = true;
 	if (!filter_match_port(arm_filters(), vcpu->index, out ? SCRY_WRITE : SCRY_READ,
-			       k->run->io.port, k->run->io.size)) {
-		kvm_passes(k);
+			       k->run->io.port, k->run->io.size))
 		return KVM_TO_QEMU;
-	}
 	done = out && kvm_out_take_back(k, &after);
 	k->unfinished = !done;
 	if (!ask(vcpu, k))

@@ -8,6 +8,8 @@
 
 #include "agent/event/filter.h"
 #include "agent/vcpu/vcpu.h"
+#include "progress.h"
+#include "step.h"
 
 /*
  * The agent under stock KVM.  It stands between QEMU and ioctl(): what QEMU tells
@@ -15,14 +17,14 @@
  * vCPU's thread and without QEMU's big lock.
  */
 
-#define KVM_REGISTERS 4	/* debug registers for addresses */
 #define KVM_CODE      15	/* bytes of the longest instruction */
 #define DR7_USED      0x600u	/* GE, and the bit that is always set */
 #define DR6_BREAKPOINTS 15u
+#define DR6_STEP      0x4000u
+#define RFLAGS_TF     0x100u
 #define RFLAGS_DF     0x400u
 #define RFLAGS_RF     0x10000u
 #define VECTOR_BP     3
-#define KVM_HANDLERS  KVM_REGISTERS
 
 /* What it keeps of one vCPU, in its thread unless no vCPU executes. */
 struct kvcpu {
@@ -37,32 +39,18 @@ struct kvcpu {
 	bool unfinished;
 	uint64_t next_rip;	/* behind it, once kvm_finish() has been called */
 
-	/* The instruction that is tried again after its event, which is none this time. */
-	bool passes;
-	uint64_t pass_rip, pass_rsp;
+	struct progress progress;	/* of the instruction at rip */
+	struct step step;
 
 	bool steps_in;		/* the next instruction is executed in step_view */
 	unsigned step_view;
-
-	/* Of the instruction at told_rip, so many accesses the client has been told of. */
-	uint64_t told_rip;
-	unsigned told;
-	bool broken;		/* ... and of the breakpoint there */
+	unsigned long patience;	/* ns for what the others are held for, see alone.c */
 
 	struct kvm_guest_debug debug;	/* as it is in force */
 	uint32_t qemus;		/* control of what QEMU itself (its gdbstub) has set */
 	uint8_t points, guests;	/* bit n: debug register n has breakpoints; or what the guest has */
 	bool shut;		/* after a triple fault: only NMI or INIT ends that */
 	bool waits;		/* for its start-up message */
-	bool steps_over;	/* the breakpoint at rip */
-	bool looks;		/* for a breakpoint at rip, before it runs */
-	uint64_t idt;			/* base of the IDT that handlers[] is of; 0 = none */
-	uint64_t handlers[KVM_HANDLERS];	/* of the exceptions that a step may raise */
-	uint8_t caught[KVM_HANDLERS];	/* their vectors */
-	bool stepping;			/* the guest-debug registers are set for a step */
-	bool raises;			/* this vector comes before the next instruction */
-	uint8_t raised;
-	uint16_t opcode;		/* of the instruction that is stepped */
 };
 
 /* What QEMU has told KVM of. */
@@ -89,6 +77,8 @@ struct kvcpu *kvm_of(const struct vcpu *vcpu);
 
 /* run.c: instead of KVM_RUN. */
 int kvm_run(struct vcpu *vcpu, struct kvcpu *k);
+/* KVM_RUN itself, as ioctl(). */
+int kvm_enter(struct kvcpu *k);
 /* Finish what KVM is in the middle of, and put the vCPU back in front of the instruction. */
 void kvm_finish(struct kvcpu *k);
 /*
@@ -96,8 +86,6 @@ void kvm_finish(struct kvcpu *k);
  * with it as it is; false: its answer has been carried out already.
  */
 bool kvm_ask(struct vcpu *vcpu, struct kvcpu *k, struct scry_event *event);
-/* Is this instruction to be passed by, after its event?  It is asked for once. */
-bool kvm_passes(struct kvcpu *k);
 /* Go on behind the instruction at rip, whose length is known. */
 void kvm_skip(struct kvcpu *k);
 /* Raise vcpu->exception at rip. */
@@ -105,8 +93,8 @@ void kvm_raise(struct vcpu *vcpu, struct kvcpu *k);
 /* Fill what each event says of its vCPU, and number it. */
 void kvm_describe(struct vcpu *vcpu, struct scry_event *event);
 
-/* What KVM_RUN has come back for may be an event. */
-enum kvm_outcome kvm_look(struct vcpu *vcpu, struct kvcpu *k);
+/* What KVM_RUN has come back for, which did not fail, may be an event; *ret as kvm_trap()'s. */
+enum kvm_outcome kvm_look(struct vcpu *vcpu, struct kvcpu *k, int *ret);
 
 /* trap.c: an instruction is stepped, and *ret is KVM_RUN's newer answer. */
 /* The next instruction is executed in k->step_view. */
@@ -131,6 +119,8 @@ bool kvm_waits_for_start(struct vcpu *vcpu);
 /* Are interrupts held back for one instruction, by STI or MOV SS: KVM_X86_SHADOW_INT_... */
 uint8_t kvm_shadow(struct kvcpu *k);
 void kvm_set_shadow(struct kvcpu *k, uint8_t shadow);
+/* Does it take an exception or interrupt, whose vector this is, before the instruction at rip? */
+bool kvm_delivers(struct kvcpu *k, uint8_t *vector);
 /* Have it take this next, halted or not; outside = it is not of the instruction at rip. */
 void kvm_queue_exception(struct kvcpu *k, const struct scry_exception *exception, bool outside);
 
@@ -196,23 +186,28 @@ void kvm_breakpoint_arm(struct kvcpu *k, struct kvm_guest_debug *debug);
 /* Tell of one at rip, if there is.  True: go on with the instruction. */
 bool kvm_breakpoint(struct vcpu *vcpu, struct kvcpu *k);
 /* The same, for those whose pages are trapped. */
-bool kvm_breakpoint_in_page(struct vcpu *vcpu, struct kvcpu *k, uint64_t rip);
+bool kvm_breakpoint_in_page(struct vcpu *vcpu, struct kvcpu *k);
 /* The same, when none can be met otherwise. */
 bool kvm_breakpoint_look(struct vcpu *vcpu, struct kvcpu *k);
 /* Go on with the instruction at rip, or be caught in front of it; which is it now? */
 void kvm_breakpoint_pass(struct kvcpu *k, bool passes);
 bool kvm_breakpoint_passes(struct kvcpu *k);
 
+/* step.c: before KVM_RUN, of which it is a step */
+void kvm_step_begin(struct vcpu *vcpu, struct kvcpu *k);
+/* Has KVM_RUN, which did not fail, come back with the step's end? */
+bool kvm_step_ended(const struct kvcpu *k);
+/* It has come back otherwise. */
+void kvm_step_broken(struct kvcpu *k);
+/* At its end, of which nothing is left to the guest. */
+void kvm_step_end(struct vcpu *vcpu, struct kvcpu *k);
+/* Then: the client is told if it wants to be. */
+enum kvm_outcome kvm_step_tell(struct vcpu *vcpu, struct kvcpu *k);
+/* No step is under way: the guest-debug registers are as k->debug says. */
+void kvm_step_stop(struct kvcpu *k);
+
 /* power.c: before KVM_RUN; true, with errno: QEMU is to have a look first. */
 bool kvm_power_look(struct vcpu *vcpu, struct kvcpu *k);
 enum kvm_outcome kvm_triple_fault(struct vcpu *vcpu, struct kvcpu *k, int *ret);
-
-/* step.c: before KVM_RUN; a step is made, or an exception's handler reached instead. */
-void kvm_step_prepare(struct vcpu *vcpu, struct kvcpu *k);
-/* Undo what kvm_step_prepare() has set up, unless the client has the vCPU step. */
-void kvm_step_end(struct vcpu *vcpu, struct kvcpu *k);
-/* A step that nobody is told of has ended: leave nothing of it to the guest. */
-void kvm_step_over(struct kvcpu *k);
-enum kvm_outcome kvm_stepped(struct vcpu *vcpu, struct kvcpu *k);
 
 #endif

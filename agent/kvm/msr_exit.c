@@ -142,13 +142,12 @@ static bool ask(struct vcpu *vcpu, struct kvcpu *k, bool write)
 enum kvm_outcome kvm_msr_exit(struct vcpu *vcpu, struct kvcpu *k)
 {
 	bool write = k->run->exit_reason == KVM_EXIT_X86_WRMSR;
+	enum scry_event_kind kind = write ? SCRY_EVENT_MSR_WRITE : SCRY_EVENT_MSR_READ;
 	uint32_t index = k->run->msr.index;
 
 	k->unfinished = true;
-	if (!kvm_passes(k) &&
-	    filter_match_msr(arm_filters(), vcpu->index,
-			     write ? SCRY_EVENT_MSR_WRITE : SCRY_EVENT_MSR_READ, index) &&
-	    !ask(vcpu, k, write))
+	if (arm_filters() && filter_match_msr(arm_filters(), vcpu->index, kind, index) &&
+	    !progress_passes(k, kind) && !ask(vcpu, k, write))
 		return KVM_AGAIN;
 	if (k->run->msr.reason == KVM_MSR_EXIT_REASON_FILTER &&
 	    !is_qemus(index, write ? KVM_MSR_FILTER_WRITE : KVM_MSR_FILTER_READ)) {

@@ -96,29 +96,6 @@ void kvm_finish(struct kvcpu *k)
 		kvm_virtual(k, gva, kept, len, true);
 }
 
-bool kvm_passes(struct kvcpu *k)
-{
-	struct kvm_regs regs;
-
-	if (!k->passes)
-		return false;
-	kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
-	if (regs.rip != k->pass_rip || regs.rsp != k->pass_rsp)
-		return false;
-	k->passes = false;
-	return true;
-}
-
-static void pass_on(struct kvcpu *k)
-{
-	struct kvm_regs regs;
-
-	kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
-	k->passes = true;
-	k->pass_rip = regs.rip;
-	k->pass_rsp = regs.rsp;
-}
-
 void kvm_skip(struct kvcpu *k)
 {
 	struct kvm_regs regs;
@@ -137,21 +114,20 @@ void kvm_raise(struct vcpu *vcpu, struct kvcpu *k)
 bool kvm_ask(struct vcpu *vcpu, struct kvcpu *k, struct scry_event *event)
 {
 	bool ours = vcpu_ask(vcpu, event);
+	bool stays = ours && vcpu->action == SCRY_CONTINUE && !vcpu->jumps && !vcpu->injects;
 
-	if (ours && vcpu->action == SCRY_CONTINUE && !vcpu->outside && !vcpu->injects)
-		return true;
+	if (stays && k->unfinished && !vcpu->outside)
+		return true;		/* KVM finishes it */
 	kvm_finish(k);
-	if (!ours)
-		return false;
-	if (vcpu->action == SCRY_INJECT)
+	if (stays && vcpu->answered)
+		progress_told(k, event->kind);
+	else
+		progress_over(k);
+	if (ours && vcpu->action == SCRY_INJECT)
 		kvm_raise(vcpu, k);
-	else if (vcpu->jumps)
-		return false;
-	else if (vcpu->action == SCRY_SKIP)
+	else if (ours && vcpu->action == SCRY_SKIP && !vcpu->jumps)
 		kvm_skip(k);
-	else if (!vcpu->injects)
-		pass_on(k);
-	return false;
+	return stays && !vcpu->outside;
 }
 
 /* The client may want to know; false = the vCPU is elsewhere by then. */
@@ -173,23 +149,40 @@ static bool prepare(struct vcpu *vcpu, struct kvcpu *k)
 {
 	if (vcpu->injects && !inject(vcpu, k))
 		return false;
-	if ((vcpu->steps || k->looks) && !kvm_breakpoint_look(vcpu, k))
+	if ((vcpu->steps || k->progress.looks) && !kvm_breakpoint_look(vcpu, k))
 		return false;
-	if (vcpu->steps || k->steps_over)
-		kvm_step_prepare(vcpu, k);
+	if (vcpu->steps || k->step.over)
+		kvm_step_begin(vcpu, k);
 	return true;
 }
 
-enum kvm_outcome kvm_look(struct vcpu *vcpu, struct kvcpu *k)
+int kvm_enter(struct kvcpu *k)
 {
+	int ret = kvm_ioctl(k->fd, KVM_RUN, NULL), err = errno;
+
+	if (ret >= 0 || err != EINTR)
+		k->progress.raises = false;
+	if (k->step.on && (ret < 0 || !kvm_step_ended(k)))
+		kvm_step_broken(k);
+	errno = err;
+	return ret;
+}
+
+enum kvm_outcome kvm_look(struct vcpu *vcpu, struct kvcpu *k, int *ret)
+{
+	bool asks = arm_filters();
+
 	switch (k->run->exit_reason) {
 	case KVM_EXIT_X86_RDMSR:
 	case KVM_EXIT_X86_WRMSR:
 		return kvm_msr_exit(vcpu, k);
 	case KVM_EXIT_IO:
-		return kvm_io_exit(vcpu, k);
+		return asks ? kvm_io_exit(vcpu, k) : KVM_TO_QEMU;
 	case KVM_EXIT_DEBUG:
-		return kvm_debug_exit(vcpu, k);
+		return asks || breakpoint_any() || k->step.on || k->step.flags_out ?
+		       kvm_debug_exit(vcpu, k) : KVM_TO_QEMU;
+	case KVM_EXIT_SHUTDOWN:
+		return kvm_triple_fault(vcpu, k, ret);
 	default:
 		return KVM_TO_QEMU;
 	}
@@ -204,25 +197,21 @@ static enum kvm_outcome came_back(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 		kvm_finish(k);
 		return kvm_trap(vcpu, k, ret);
 	}
-	k->broken = false;
-	if (k->run->exit_reason == KVM_EXIT_SHUTDOWN)
-		return kvm_triple_fault(vcpu, k, ret);
-	/* With nothing but breakpoints there are no filters to be asked. */
-	return arm_filters() || (breakpoint_any() && k->run->exit_reason == KVM_EXIT_DEBUG) ?
-	       kvm_look(vcpu, k) : KVM_TO_QEMU;
+	return kvm_look(vcpu, k, ret);
 }
 
 static enum kvm_outcome go(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 {
 	if (k->steps_in)
 		return kvm_step_in_view(vcpu, k, ret);
-	*ret = kvm_ioctl(k->fd, KVM_RUN, NULL);
+	*ret = kvm_enter(k);
 	return came_back(vcpu, k, ret);
 }
 
 int kvm_run(struct vcpu *vcpu, struct kvcpu *k)
 {
 	for (;;) {
+		enum kvm_outcome outcome;
 		int ret;
 
 		if (kvm_power_look(vcpu, k))
@@ -230,7 +219,11 @@ int kvm_run(struct vcpu *vcpu, struct kvcpu *k)
 		if (!prepare(vcpu, k))
 			continue;
 		k->unfinished = false;
-		if (go(vcpu, k, &ret) == KVM_TO_QEMU)
+		outcome = go(vcpu, k, &ret);
+		/* QEMU, or the next KVM_RUN, brings it to its end. */
+		if (ret >= 0 && (outcome == KVM_TO_QEMU || k->unfinished))
+			progress_over(k);
+		if (outcome == KVM_TO_QEMU)
 			return ret;
 	}
 }

@@ -5,6 +5,7 @@
 
 #define ATTR_UNUSABLE (1u << 16)
 #define WANTS(reg)    (mask & SCRY_REG_BIT(SCRY_REG_##reg))
+#define VECTOR_NMI    2
 #define VECTOR_OF     4
 #define APIC_ISR      0x100u	/* registers of the local APIC: in service, and requested */
 #define APIC_IRR      0x200u
@@ -230,6 +231,24 @@ void kvm_set_shadow(struct kvcpu *k, uint8_t shadow)
 	kvm_ioctl(k->fd, KVM_SET_VCPU_EVENTS, &events);
 }
 
+/* KVM says nothing of a #BP of the instruction at rip, which is INT3 then. */
+bool kvm_delivers(struct kvcpu *k, uint8_t *vector)
+{
+	struct kvm_vcpu_events events;
+
+	if (kvm_ioctl(k->fd, KVM_GET_VCPU_EVENTS, &events) < 0)
+		return false;
+	if (events.exception.injected || events.exception.pending)
+		*vector = events.exception.nr;
+	else if (events.nmi.injected)
+		*vector = VECTOR_NMI;
+	else if (events.interrupt.injected)
+		*vector = events.interrupt.nr;
+	else
+		return false;
+	return true;
+}
+
 bool kvm_waits_for_start(struct vcpu *vcpu)
 {
 	const struct kvcpu *k = kvm_of(vcpu);
@@ -304,7 +323,7 @@ void kvm_queue_exception(struct kvcpu *k, const struct scry_exception *exception
 	else
 		queue_hard(&events, exception, system.cr0 & 1);
 	kvm_ioctl(k->fd, KVM_SET_VCPU_EVENTS, &events);
-	k->raises = true;
-	k->raised = (uint8_t)exception->vector;
+	progress_over(k);
+	k->progress.raises = true;
 	kvm_ioctl(k->fd, KVM_SET_MP_STATE, &state);
 }

@@ -4,6 +4,7 @@
 #include "access.h"
 #include "agent/event/arm.h"
 #include "agent/memory/slat.h"
+#include "alone.h"
 #include "ram.h"
 
 /*
@@ -14,12 +15,6 @@
  */
 
 #define PAGE_SHIFT 12
-
-/* Of the instruction at rip, so many accesses have been told of: they pass. */
-static bool told(struct kvcpu *k, const struct accesses *all, unsigned n)
-{
-	return k->told_rip == all->rip && n < k->told;
-}
 
 static bool traps(const struct vcpu *vcpu, const struct access *a)
 {
@@ -41,6 +36,7 @@ static bool tell(struct vcpu *vcpu, struct kvcpu *k, const struct accesses *all,
 {
 	const struct access *a = &all->at[n];
 	struct scry_event event;
+	bool goes_on;
 
 	kvm_describe(vcpu, &event);
 	event.kind = SCRY_EVENT_MEMORY;
@@ -50,14 +46,22 @@ static bool tell(struct vcpu *vcpu, struct kvcpu *k, const struct accesses *all,
 	event.memory.access = a->access;
 	event.memory.size = a->size;
 	event.memory.walk = a->walk;
-	k->told_rip = all->rip;
-	k->told = n + 1;
 	k->next_rip = all->rip + all->insn_len;
-	if (kvm_ask(vcpu, k, &event))
-		return true;
-	if (vcpu->action != SCRY_CONTINUE || vcpu->jumps || vcpu->injects)
-		k->told = 0;		/* it has not been let pass */
-	return false;
+	goes_on = kvm_ask(vcpu, k, &event);
+	k->progress.accesses = k->progress.told >> SCRY_EVENT_MEMORY & 1 ? n + 1 : 0;
+	return goes_on;
+}
+
+/* True: of each access that the client wants to know of it has been told, and lets it pass. */
+static bool tell_all(struct vcpu *vcpu, struct kvcpu *k, const struct accesses *all)
+{
+	unsigned told = progress_passes(k, SCRY_EVENT_MEMORY) ? k->progress.accesses : 0;
+
+	for (unsigned i = told; i < all->count; i++)
+		if (traps(vcpu, &all->at[i]) && wanted(vcpu, &all->at[i]) &&
+		    !tell(vcpu, k, all, i))
+			return false;
+	return true;
 }
 
 static void open_pages(const struct accesses *all, bool open)
@@ -84,14 +88,16 @@ static int step_open(struct vcpu *vcpu, struct kvcpu *k, const struct accesses *
 {
 	int ret, err;
 
-	kvm_step_prepare(vcpu, k);
+	kvm_step_begin(vcpu, k);
 	open_pages(all, true);
-	ret = kvm_ioctl(k->fd, KVM_RUN, NULL);
+	ret = alone_enter(k);
 	err = errno;
 	open_pages(all, false);
-	if (ret < 0 && err == EFAULT) {
+	if (ret < 0 && err == EFAULT && k->step.left) {
+		err = EINTR;	/* the handler's own accesses are to be told of */
+	} else if (ret < 0 && err == EFAULT) {
 		ram_open_all();
-		ret = kvm_ioctl(k->fd, KVM_RUN, NULL);
+		ret = alone_enter(k);
 		err = errno;
 		ram_close_all();
 	}
@@ -99,53 +105,45 @@ static int step_open(struct vcpu *vcpu, struct kvcpu *k, const struct accesses *
 	return ret;
 }
 
-static void hold_others(struct kvcpu *k)
+/* Has it come to its end?  Before anybody else goes on nothing of it is left but to be told of. */
+static bool close_step(struct vcpu *vcpu, struct kvcpu *k, int ret)
 {
-	qemu.cpu_exec_end(k->cpu);
-	qemu.start_exclusive();
-}
-
-static void let_go(struct kvcpu *k)
-{
+	bool ended = ret >= 0 && kvm_step_ended(k);
 	int err = errno;
 
-	qemu.end_exclusive();
-	qemu.cpu_exec_start(k->cpu);
+	if (ended)
+		kvm_step_end(vcpu, k);
+	else if (!vcpu->steps)
+		kvm_step_stop(k);
 	errno = err;
+	return ended;
 }
 
-/* What comes of the step; its own end is not to be seen. */
-static enum kvm_outcome after(struct vcpu *vcpu, struct kvcpu *k, int *ret)
+/* What comes of the step, which may be more than its end. */
+static enum kvm_outcome after(struct vcpu *vcpu, struct kvcpu *k, bool ended, int *ret)
 {
-	kvm_step_end(vcpu, k);
 	if (*ret < 0)
 		return KVM_TO_QEMU;
-	k->told = 0;
-	k->broken = false;
-	k->passes = false;
-	if (k->run->exit_reason != KVM_EXIT_DEBUG)
-		return arm_filters() ? kvm_look(vcpu, k) : KVM_TO_QEMU;
-	if (vcpu->steps)
-		return kvm_debug_exit(vcpu, k);
-	kvm_step_over(k);
-	return KVM_AGAIN;
+	return ended ? kvm_step_tell(vcpu, k) : kvm_look(vcpu, k, ret);
 }
 
 enum kvm_outcome kvm_trap(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 {
-	struct accesses all;
+	struct accesses all = { 0 };
+	uint8_t vector;
+	bool ended;
 
-	accesses_find(k, &all);
-	if (!kvm_breakpoint_in_page(vcpu, k, all.rip))
-		return KVM_AGAIN;
-	for (unsigned i = 0; i < all.count; i++)
-		if (traps(vcpu, &all.at[i]) && !told(k, &all, i) && wanted(vcpu, &all.at[i]) &&
-		    !tell(vcpu, k, &all, i))
+	/* Of an exception on its way nobody knows what of it is trapped. */
+	if (!kvm_delivers(k, &vector)) {
+		accesses_find(k, &all);
+		if (!kvm_breakpoint_in_page(vcpu, k) || !tell_all(vcpu, k, &all))
 			return KVM_AGAIN;
-	hold_others(k);
+	}
+	alone_begin(k);
 	*ret = step_open(vcpu, k, &all);
-	let_go(k);
-	return after(vcpu, k, ret);
+	ended = close_step(vcpu, k, *ret);
+	alone_end(k);
+	return after(vcpu, k, ended, ret);
 }
 
 /* What that view traps passes: the client has chosen it for this instruction. */
@@ -153,13 +151,15 @@ enum kvm_outcome kvm_step_in_view(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 {
 	unsigned back = vcpu->view;
 	struct accesses all;
+	bool ended;
 
-	hold_others(k);
+	alone_begin(k);
 	ram_enter(k->step_view);
 	accesses_find(k, &all);
 	*ret = step_open(vcpu, k, &all);
 	k->steps_in = *ret < 0;		/* it is still to come */
+	ended = close_step(vcpu, k, *ret);
 	ram_enter(back);
-	let_go(k);
-	return after(vcpu, k, ret);
+	alone_end(k);
+	return after(vcpu, k, ended, ret);
 }
