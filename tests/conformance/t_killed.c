@@ -4,12 +4,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "conformance.h"
+#include "hits.h"
 
 typedef unsigned long long ull;
 
 #define KILLS 4
 #define OPS   5
+#define PATCH_SECOND 5	/* the second instruction of the probe's function */
 
 static void work(const struct ctx *c, struct probe_op list[OPS])
 {
@@ -42,6 +43,24 @@ static int live(struct ctx *c, int told)
 		for (int i = 0; i < n; i++)
 			OK(c, scry_reply_action(c->vm, &events[i], SCRY_CONTINUE));
 		if (write(told, "e", 1) != 1)
+			return -1;
+	}
+}
+
+/* The same, with breakpoints: in registers, where there are such, and otherwise. */
+static int live_breaks(struct ctx *c, int told)
+{
+	struct scry_event e;
+
+	DO(world_open(c));
+	DO(plant(c, BREAK(.address = c->probe.patch)));
+	for (unsigned i = 0; i < 4; i++)
+		DO(plant(c, BREAK(.address = c->probe.scratch + i)));
+	DO(plant(c, BREAK(.address = c->probe.patch + PATCH_SECOND)));
+	for (;;) {
+		DO(pump_one(c, &e));
+		OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
+		if (write(told, "b", 1) != 1)
 			return -1;
 	}
 }
@@ -136,8 +155,36 @@ static int killed_paused(struct ctx *c)
 	return 0;
 }
 
+/* Nothing is left of its breakpoints, whichever way they were made. */
+static int killed_breaks(struct ctx *c)
+{
+	const struct probe_op op = OP(EXEC, .arg = c->probe.patch, .flags = PROBE_CHECK, .expect = 1);
+	struct probe_vcpu block;
+	struct scry_event e;
+
+	DO(guest_start_all(c, &op, 1, FOREVER));
+	for (unsigned i = 0; i < KILLS; i++) {
+		world_close(c);
+		DO(kill_one(c, live_breaks, 3 + i * 5));
+		DO(world_open(c));
+		for (unsigned n = 0; n < c->vcpus; n++)
+			DO(guest_moves(c, n));
+		CHECK(c, scry_event_wait(c->vm, &e, 1, 20) == 0, "a hit without a breakpoint");
+	}
+	for (unsigned n = 0; n < c->vcpus; n++) {
+		DO(guest_stop(c, n));
+		DO(guest_block(c, n, &block));
+		CHECK(c, !block.op[0].faults && !block.op[0].mismatches && !block.exceptions[1] &&
+		      !block.exceptions[3], "vCPU %u: %llu faults, %llu wrong, %llu #DB, %llu #BP", n,
+		      (ull)block.op[0].faults, (ull)block.op[0].mismatches, (ull)block.exceptions[1],
+		      (ull)block.exceptions[3]);
+	}
+	return 0;
+}
+
 const struct test tests_killed[] = {
 	{ "client-killed", killed, { SCRY_CAP_EVENT_CPUID } },
 	{ "client-killed-paused", killed_paused, { WHOLE(PAUSE) } },
+	{ "client-killed-breaks", killed_breaks, { SCRY_CAP_EVENT_BREAKPOINT } },
 	{ 0 }
 };

@@ -104,8 +104,8 @@ static int reset(struct ctx *c)
 	return 0;
 }
 
-/* An interrupt table that is not there, and an interrupt. */
-static int triple_fault(struct ctx *c)
+/* An interrupt table that is not there, and an interrupt, whose instruction's page is trapped so. */
+static int triple_fault_in(struct ctx *c, uint32_t trap)
 {
 	static const struct probe_op list[] = {
 		OP(LIDT, .value = UINT64_C(1) << 45), OP(INT3),
@@ -113,12 +113,18 @@ static int triple_fault(struct ctx *c)
 	unsigned last = c->vcpus - 1;
 	struct ends s = { 0 };
 	struct pump p = { .c = c, .answer = note, .opaque = &s };
+	struct probe_vcpu block;
 	struct scry_event e;
 
+	DO(guest_run(c, last, &OP(INT3), 1, 1, &block));
+	if (trap)
+		OK(c, scry_view_protect(c->vm, 0, (block.last_rip - 1) >> 12, 1, trap));
 	DO(subscribe(c, SUB(SHUTDOWN)));
 	DO(subscribe(c, SUB(START)));
 	DO(guest_start(c, last, list, 2, 1));
 	DO(pump_one(c, &e));
+	if (trap)
+		OK(c, scry_view_protect(c->vm, 0, (block.last_rip - 1) >> 12, 1, 0));
 	CHECK(c, e.kind == SCRY_EVENT_SHUTDOWN && e.shutdown.type == SCRY_SHUTDOWN_TRIPLE_FAULT &&
 	      e.vcpu == last, "kind %u, type %u, vCPU %u", e.kind, e.shutdown.type, e.vcpu);
 	OK(c, scry_reply_action(c->vm, &e, SCRY_SKIP));
@@ -137,12 +143,24 @@ static int triple_fault(struct ctx *c)
 	return 0;
 }
 
+static int triple_fault(struct ctx *c)
+{
+	return triple_fault_in(c, 0);
+}
+
+static int triple_fault_trapped(struct ctx *c)
+{
+	return triple_fault_in(c, SCRY_EXEC);
+}
+
 #define NEEDS { SCRY_CAP_EVENT_SHUTDOWN, SCRY_CAP_EVENT_START }
+#define NEEDS_VIEWS { SCRY_CAP_EVENT_SHUTDOWN, SCRY_CAP_EVENT_START, SCRY_CAP_EVENT_MEMORY }
 
 const struct test tests_power[] = {
 	{ "shutdown-reset-refused", reset_refused, NEEDS },
 	{ "shutdown-off-refused", off_refused, NEEDS },
 	{ "shutdown-reset", reset, NEEDS },
 	{ "shutdown-triple-fault", triple_fault, NEEDS },
+	{ "shutdown-triple-fault-trapped", triple_fault_trapped, NEEDS_VIEWS },
 	{ 0 },
 };

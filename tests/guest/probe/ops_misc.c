@@ -20,6 +20,34 @@ void op_ud2(volatile struct probe_vcpu *v, volatile struct probe_op *op, uint64_
 	asm volatile(TRY("ud2"));
 }
 
+void op_div(volatile struct probe_vcpu *v, volatile struct probe_op *op, uint64_t value)
+{
+	uint64_t quotient = op->arg;
+
+	(void)v;
+	asm volatile(TRY("divq %1") : "+a"(quotient) : "r"(value), "d"(0ull) : "cc");
+	op->out[0] = quotient;
+}
+
+#define RFLAGS_TF 0x100
+
+/* The second popfq is the last of the five. */
+void op_trace(volatile struct probe_vcpu *v, volatile struct probe_op *op, uint64_t value)
+{
+	uint64_t seen;
+
+	(void)v, (void)value;
+	asm volatile("pushfq\n"
+		     "orq %1, (%%rsp)\n"
+		     "popfq\n"
+		     "nop\n"
+		     "pushfq\n"
+		     "mov (%%rsp), %0\n"
+		     "andq %2, (%%rsp)\n"
+		     "popfq\n" : "=&r"(seen) : "i"(RFLAGS_TF), "i"(~RFLAGS_TF) : "cc", "memory");
+	op->out[0] = seen & RFLAGS_TF;
+}
+
 void op_rdtsc(volatile struct probe_vcpu *v, volatile struct probe_op *op, uint64_t value)
 {
 	uint32_t low = 0, high = 0;

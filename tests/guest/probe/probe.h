@@ -92,6 +92,8 @@
 	X(INT3,     int3,     "int3") \
 	X(INTN,     intn,     "int 0x42") \
 	X(UD2,      ud2,      "ud2") \
+	X(DIV,      div,      "div of arg by value; out: the quotient") \
+	X(TRACE,    trace,    "its own TF over five instructions; out: TF as pushf shows it") \
 	X(RDTSC,    rdtsc,    "rdtsc; out: the value") \
 	X(INVLPG,   invlpg,   "invlpg of address value") \
 	X(IN,       in,       "in of `size` bytes from port arg; out: the value") \
