@@ -54,6 +54,37 @@ static inline int scry_spin(struct scry_spin *spin)
 	return scry_now_ns() <= spin->end;
 }
 
+/*
+ * Whether to look before sleeping at all.  It is of no use where the other side waits for
+ * the very processor on which this one looks, or is busy for longer: then it is tried
+ * ever more seldom.  Zero-initialise; of one thread at a time.
+ */
+struct scry_habit {
+	unsigned misses, skips;
+};
+
+#define SCRY_HABIT_MOST 8	/* every 2^8th time at the least */
+
+static inline int scry_habit_looks(struct scry_habit *habit)
+{
+	if (!habit->skips)
+		return 1;
+	habit->skips--;
+	return 0;
+}
+
+/* Behind a look: has something come? */
+static inline void scry_habit_learn(struct scry_habit *habit, int came)
+{
+	if (came) {
+		habit->misses = 0;
+		return;
+	}
+	if (habit->misses < SCRY_HABIT_MOST)
+		habit->misses++;
+	habit->skips = (1u << habit->misses) - 1;
+}
+
 /* Spin until *word is not value, for SCRY_SPIN_NS at most: is it? */
 static inline int scry_spin_while(_Atomic uint32_t *word, uint32_t value)
 {

@@ -24,13 +24,6 @@
 
 struct kvmi_state kvmi_states[SCRY_AGENT_VCPUS];
 
-static bool spins;		/* there is a processor for who is waited for */
-
-void kvmi_serve_init(void)
-{
-	spins = sysconf(_SC_NPROCESSORS_ONLN) > 1;
-}
-
 static void work(struct kvmi_state *state)
 {
 	vcpu_step_out(state->vcpu);
@@ -60,16 +53,27 @@ static bool spin(struct kvmi_state *state, uint32_t seen)
 
 	do {
 		if (atomic_load(&state->mail.word) != seen)
-			return !atomic_load(&state->mail.has_work);
+			return true;
 		kvmi_link_read();
 	} while (scry_spin(&turns));
 	return false;
 }
 
+static bool comes_soon(struct kvmi_state *state, uint32_t seen)
+{
+	bool came;
+
+	if (!scry_habit_looks(&state->habit))
+		return false;
+	came = spin(state, seen);
+	scry_habit_learn(&state->habit, came);
+	return came && !atomic_load(&state->mail.has_work);
+}
+
 /* Until it is woken, or for a while. */
 static void wait(struct kvmi_state *state, uint32_t seen)
 {
-	if (spins && spin(state, seen))
+	if (comes_soon(state, seen))
 		return;
 	vcpu_step_out(state->vcpu);
 	if (!atomic_load(&state->mail.has_work) &&
@@ -82,6 +86,7 @@ static void wait(struct kvmi_state *state, uint32_t seen)
 /* From here on the vCPU need not be called; returns what it was before. */
 static bool enter(struct kvmi_state *state)
 {
+	atomic_store(&state->late, false);
 	return atomic_exchange(&state->mail.waits, true);
 }
 
@@ -164,10 +169,11 @@ bool kvmi_ask(struct kvmi_state *state, enum kvmi_event event, const void *part,
 	while (state->waits && !kvmi_is_released(state)) {
 		uint32_t seen = atomic_load(&state->mail.word);
 
-		if (!serve(state) && !kvmi_is_released(state)) {
+		if (!serve(state) && !kvmi_is_released(state))
 			wait(state, seen);
+		/* Commands without end are no reply either. */
+		if (state->waits)
 			look_at_clock(&end_ns);
-		}
 	}
 	answered = !state->waits;
 	state->waits = false;
@@ -284,17 +290,25 @@ int kvmi_post(struct kvmi_state *state, const struct kvmi_header *header, const 
 	return 0;
 }
 
-bool kvmi_pause(struct kvmi_state *state, bool wait_for_it)
+/* Once it is there it stays, for the event. */
+static bool await_vcpu(struct kvmi_state *state)
 {
 	uint64_t end = scry_now_ns() + PAUSE_NS;
 
-	atomic_fetch_add(&state->pauses, 1);
-	if (atomic_load(&state->mail.waits) || vcpu_call(state->vcpu) < 0 || !wait_for_it)
-		return true;
 	/* What is answered already does not wait for it. */
 	kvmi_out_gather(false);
-	/* Once it is there it stays, for the event. */
 	while (!atomic_load(&state->mail.waits) && scry_now_ns() < end)
 		usleep(50);
 	return atomic_load(&state->mail.waits);
+}
+
+bool kvmi_pause(struct kvmi_state *state, bool wait_for_it)
+{
+	atomic_fetch_add(&state->pauses, 1);
+	if (atomic_load(&state->mail.waits) || vcpu_call(state->vcpu) < 0 || !wait_for_it)
+		return true;
+	/* Who pauses and pauses a vCPU that does not come is not to stop the service by that. */
+	if (!atomic_load(&state->late))
+		atomic_store(&state->late, !await_vcpu(state));
+	return !atomic_load(&state->late);
 }

@@ -4,9 +4,6 @@
 
 #include "state.h"
 
-/* Once. */
-void kvmi_serve_init(void);
-
 /* vCPUs that serve a KVMI tool. */
 extern const struct client_ops kvmi_client;
 

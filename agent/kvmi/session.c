@@ -24,7 +24,6 @@ static struct {
 
 void kvmi_session_init(void)
 {
-	kvmi_serve_init();
 	for (unsigned i = 0; i < SCRY_AGENT_VCPUS; i++) {
 		kvmi_states[i].vcpu = &vcpus[i];
 		kvmi_mailbox_init(&kvmi_states[i].mail);
@@ -35,6 +34,7 @@ static void reset(struct kvmi_state *state)
 {
 	kvmi_mailbox_clear(&state->mail);
 	atomic_store(&state->pauses, 0);
+	atomic_store(&state->late, false);
 	atomic_store(&state->is_new, false);
 	atomic_store(&state->events, 0);
 	atomic_store(&state->crs, 0);

@@ -4,6 +4,7 @@
 
 #include "agent/vcpu/vcpu.h"
 #include "mailbox.h"
+#include "protocol/futex.h"
 #include "request.h"
 
 /* What the server keeps of one vCPU. */
@@ -11,8 +12,10 @@ struct kvmi_state {
 	struct vcpu *vcpu;
 	struct kvmi_mailbox mail;
 	_Atomic unsigned pauses;	/* PAUSEs whose event is still to come */
+	_Atomic bool late;		/* one was waited for in vain, and it has not come since */
 	_Atomic bool is_new;		/* its first event, CREATE_VCPU, is still to come */
 	unsigned served;		/* messages since QEMU's own work was done */
+	struct scry_habit habit;	/* of its thread, waiting */
 
 	/* What the tool wants to be told of: the vCPU's thread writes, the service reads. */
 	_Atomic uint32_t events;	/* 1u << enum kvmi_event */

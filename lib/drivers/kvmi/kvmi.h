@@ -12,6 +12,7 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include "../../../protocol/futex.h"
 #include "../../driver.h"
 #include "wire.h"
 
@@ -154,7 +155,8 @@ struct kvmi_vm {
 	bool has_keeper, stop_keeper;
 	uint64_t reads;			/* steps with each message */
 
-	unsigned char *rx;		/* of whoever reads */
+	struct scry_habit habit;	/* of whoever reads, and waits for an event */
+	unsigned char *rx;		/* ... its own, too */
 	size_t rx_start, rx_end;
 
 	_Atomic uint64_t life;		/* of struct scry_ram: SCRY_GUARD_ALIVE, or it has ended */

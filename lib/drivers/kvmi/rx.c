@@ -158,25 +158,38 @@ static ssize_t receive(struct kvmi_vm *k, uint64_t left_ns)
 	return recv(k->socket, k->rx + k->rx_end, KVMI_RX_SIZE - k->rx_end, flags);
 }
 
+/*
+ * Look before sleeping?  Being woken for each of many replies would cost both ends more than
+ * they do; and the next event mostly comes soon if the last one did.
+ */
+static bool looks_first(struct kvmi_vm *k)
+{
+	return k->outstanding ? k->outstanding > 1 : scry_habit_looks(&k->habit);
+}
+
+/* As recv() returns; one command alone is waited for asleep. */
+static ssize_t receive_any(struct kvmi_vm *k, uint64_t left_ns, bool look, bool event)
+{
+	ssize_t n = look ? receive_soon(k) : -1;
+	bool came = n >= 0 || (look && errno != EAGAIN);
+
+	if (look && event)
+		scry_habit_learn(&k->habit, came);
+	return came ? n : receive(k, left_ns);
+}
+
 /* Read once, without the lock, and take what came. */
 static void read_once(struct kvmi_vm *k, uint64_t left_ns)
 {
-	/* Being woken for each of many replies would cost both ends more than they do. */
-	bool many = left_ns && k->outstanding > 1;
-	ssize_t n = -1;
-	int err = EAGAIN;
+	bool event = !k->outstanding, look = left_ns && looks_first(k);
+	ssize_t n;
+	int err;
 
 	make_room(k);
 	k->reading = true;
 	pthread_mutex_unlock(&k->lock);
-	if (many) {
-		n = receive_soon(k);
-		err = errno;
-	}
-	if (n < 0 && err == EAGAIN) {
-		n = receive(k, left_ns);
-		err = errno;
-	}
+	n = receive_any(k, left_ns, look, event);
+	err = errno;
 	pthread_mutex_lock(&k->lock);
 	k->reading = false;
 	if (n > 0) {

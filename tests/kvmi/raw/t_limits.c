@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "tool.h"
 
@@ -67,22 +68,56 @@ static int key(struct tool *t)
 	return 0;
 }
 
-/* With kvmi-reply-timeout=1: a tool that does not answer any more is not waited for, but in a pause. */
-static int frozen(struct tool *t)
+static int hold_event(struct tool *t)
 {
 	const struct probe_op op = OP(WRMSR, .arg = 0x174, .value = 1, .toggle = 3);
 	struct message m;
 
-	EXPECT(t, 0, tool_pause(t, 0, true));
-	DO(tool_event(t, KVMI_EVENT_PAUSE, 0, 0, &m));
-	DO(tool_quiet(t, 2500));
-	EXPECT(t, 0, tool_call(t, KVMI_GET_VERSION, NULL, 0, NULL));
-	DO(tool_reply(t, &m, KVMI_CONTINUE, NULL, 0));
 	EXPECT(t, 0, tool_control(t, 0, KVMI_EVENT_MSR, true));
 	EXPECT(t, 0, tool_msr(t, 0, 0x174, true));
 	DO(guest_start(t, 0, &op, 1, 4));
-	DO(tool_event(t, KVMI_EVENT_MSR, 0, sizeof(struct kvmi_event_msr), &m));
+	return tool_event(t, KVMI_EVENT_MSR, 0, sizeof(struct kvmi_event_msr), &m);
+}
+
+/* Commands to the vCPU, and no reply to its event, until the server hangs up. */
+static int ask_on(struct tool *t)
+{
+	struct {
+		struct kvmi_header header;
+		struct kvmi_vcpu vcpu;
+	} ask[64];
+	uint64_t end = now_ms() + WAIT_MS;
+	char bytes[65536];
+
+	for (unsigned i = 0; i < 64; i++) {
+		ask[i].header = (struct kvmi_header){ .id = tool_id(t, KVMI_VCPU_GET_INFO),
+						      .size = sizeof(ask[i].vcpu), .seq = i };
+		ask[i].vcpu = (struct kvmi_vcpu){ 0 };
+	}
+	do {
+		CHECK(t, now_ms() < end, "the server waits for a tool that asks, and does not reply");
+		while (recv(t->fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+			;
+	} while (send(t->fd, ask, sizeof(ask), MSG_NOSIGNAL) == (ssize_t)sizeof(ask));
+	return 0;
+}
+
+/* With kvmi-reply-timeout=1: a tool that does not answer any more is not waited for, but in a pause. */
+static int frozen(struct tool *t)
+{
+	struct message m;
+
+	EXPECT(t, 0, tool_pause(t, 0, true));
+	DO(tool_event(t, KVMI_EVENT_PAUSE, 0, 0, &m));
+	DO(tool_quiet(t, 1500));
+	EXPECT(t, 0, tool_call(t, KVMI_GET_VERSION, NULL, 0, NULL));
+	DO(tool_reply(t, &m, KVMI_CONTINUE, NULL, 0));
+	DO(hold_event(t));
 	DO(tool_closed(t));
+	DO(tool_accept(t, NULL));
+	DO(guest_wait(t, 0, NULL));
+	DO(hold_event(t));
+	DO(ask_on(t));
 	DO(tool_accept(t, NULL));
 	return guest_wait(t, 0, NULL);
 }

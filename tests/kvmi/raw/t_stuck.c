@@ -61,18 +61,32 @@ static int stop_thread(struct tool *t, pid_t thread)
 	return 0;
 }
 
-/* A pause is waited for; other commands do not wait as long, and its answer comes some time. */
+/* Each of them waited for, for the server's 50 ms, would be half a minute. */
+#define PAUSES    600u
+#define PAUSES_MS 20000u
+#define PAUSE_SEQ 700u
+
+static int send_pauses(struct tool *t)
+{
+	const struct kvmi_v12_pause p12 = { .wait = 1 };
+	const struct {
+		struct kvmi_vcpu vcpu;
+		struct kvmi_v7_pause pause;
+	} p7 = { .pause = { .wait = 1 } };
+	bool v12 = t->generation == KVMI_V12;
+
+	for (uint32_t i = 0; i < PAUSES; i++)
+		DO(tool_send(t, tool_id(t, KVMI_PAUSE), PAUSE_SEQ + i,
+			     v12 ? (const void *)&p12 : &p7, v12 ? sizeof(p12) : sizeof(p7)));
+	return 0;
+}
+
+/* Pauses are waited for; other commands do not wait as long, and their answers come some time. */
 static int pause_stuck(struct tool *t)
 {
 	struct probe_op op = OP(WRITE, .size = 8, .arg = t->probe.scratch);
-	const struct kvmi_v12_pause p12 = { .wait = 1 };
-	const struct kvmi_v7_pause p7 = { .wait = 1 };
-	bool v12 = t->generation == KVMI_V12;
-	struct {
-		struct kvmi_vcpu vcpu;
-		struct kvmi_v7_pause pause;
-	} with_vcpu = { .pause = p7 };
 	pid_t thread = thread_of_vcpu0(t);
+	uint64_t since, took;
 	struct message m;
 
 	CHECK(t, thread > 0, "QEMU has no thread of the name CPU 0/...");
@@ -80,16 +94,22 @@ static int pause_stuck(struct tool *t)
 	DO(guest_start(t, 0, &op, 1, UINT64_MAX));
 	DO(guest_moves(t, 0));
 	DO(stop_thread(t, thread));
-	DO(tool_send(t, tool_id(t, KVMI_PAUSE), 700, v12 ? (const void *)&p12 : &with_vcpu,
-		     v12 ? sizeof(p12) : sizeof(with_vcpu)));
+	since = now_ms();
+	DO(send_pauses(t));
 	EXPECT(t, 0, tool_call(t, KVMI_GET_VERSION, NULL, 0, NULL));
+	took = now_ms() - since;
+	CHECK(t, took < PAUSES_MS, "another command waits %llu ms for pauses", (unsigned long long)took);
 	DO(tool_quiet(t, 100));
 	CHECK(t, ptrace(PTRACE_DETACH, thread, NULL, NULL) == 0, "PTRACE_DETACH: %s",
 	      strerror(errno));
-	EXPECT(t, 0, tool_wait(t, tool_id(t, KVMI_PAUSE), 700, &m));
-	DO(tool_event(t, KVMI_EVENT_PAUSE, 0, 0, &m));
-	DO(guest_stop(t, 0));
-	DO(tool_reply(t, &m, KVMI_CONTINUE, NULL, 0));
+	for (uint32_t i = 0; i < PAUSES; i++)
+		EXPECT(t, 0, tool_wait(t, tool_id(t, KVMI_PAUSE), PAUSE_SEQ + i, &m));
+	for (uint32_t i = 0; i < PAUSES; i++) {
+		DO(tool_event(t, KVMI_EVENT_PAUSE, 0, 0, &m));
+		if (i == 0)
+			DO(guest_stop(t, 0));
+		DO(tool_reply(t, &m, KVMI_CONTINUE, NULL, 0));
+	}
 	return guest_wait(t, 0, NULL);
 }
 
