@@ -13,6 +13,7 @@
 
 #include "kvmi_echo.h"
 #include "kvmi_server.h"
+#include "processor.h"
 #include "tests/kvmi/peer.h"
 
 #define PAGES  512u			/* read in one go: 2 MiB */
@@ -32,16 +33,22 @@ static void be_peer(const char *path, bool gathers)
 	struct peer p = { .answered = again, .gathers = gathers };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (processor_stay(0, true) < 0)
+		_exit(1);
 	peer_start(&p, KVMI_V12, path);
-	for (;;) {
+	/* The first; the others come with the replies. */
+	for (bool begun = false; !begun;) {
 		usleep(1000);
 		pthread_mutex_lock(&p.lock);
-		if (p.vcpu[0].crs && !p.vcpu[0].waits) {
+		begun = p.vcpu[0].crs;
+		if (begun) {
 			p.gathers = false;
 			again(&p, 0);
 		}
 		pthread_mutex_unlock(&p.lock);
 	}
+	for (;;)
+		pause();
 }
 
 struct ends {
@@ -126,7 +133,9 @@ static int bench_driver(const struct bench *b, bool gathers)
 	if (!peer)
 		be_peer(path, gathers);
 	e.echo = echo_start();
-	if (scry_open(&e.vm, uri, NULL) < 0)
+	if (peer < 0 || processor_stay(0, false) < 0)
+		ret = -1;
+	else if (scry_open(&e.vm, uri, NULL) < 0)
 		ret = bench_fail("%s", scry_errmsg());
 	else
 		ret = e.echo < 0 ? -1 : measure_reads(b, &e, gathers);

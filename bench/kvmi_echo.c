@@ -4,12 +4,15 @@
 
 #include "bench.h"
 #include "kvmi_echo.h"
+#include "processor.h"
 
 /* Until the other end is closed. */
 static void be_echo(int fd)
 {
 	char buf[ECHO_EVENT] = { 0 };
 
+	if (processor_stay(0, true) < 0)
+		_exit(1);
 	while (send(fd, buf, ECHO_EVENT, MSG_NOSIGNAL) == (ssize_t)ECHO_EVENT &&
 	       recv(fd, buf, ECHO_REPLY, MSG_WAITALL) == (ssize_t)ECHO_REPLY)
 		;
