@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "claim.h"
 #include "xen.h"
 
 static int list_one(struct xen_host *host, const struct xen_domain *domain,
@@ -9,14 +10,21 @@ static int list_one(struct xen_host *host, const struct xen_domain *domain,
 {
 	struct scry_vm_entry entry = { .hypervisor = hypervisor, .vcpus = domain->vcpus,
 				       .ram_bytes = domain->pages * XEN_PAGE_SIZE,
-				       .client_pid = xen_watchdog_owner(domain->id) };
-	char name[64], uri[80];
+				       .client_pid = xen_claim_owner(domain->id) };
+	char name[256], uri[32];
 
 	xen_domain_name(host, domain->id, name, sizeof(name));
 	snprintf(uri, sizeof(uri), "xen:%u", domain->id);
 	entry.name = name;
 	entry.uri = uri;
 	return fn(&entry, opaque);
+}
+
+/* Not those that are still empty, or have more vCPUs than we know. */
+static bool can_be_opened(const struct xen_domain *domain)
+{
+	return domain->flags & XEN_DOMINF_hvm_guest && !(domain->flags & XEN_DOMINF_dying) &&
+	       domain->pages && domain->vcpus && domain->vcpus <= SCRY_MAX_VCPUS;
 }
 
 /* Domains that can be looked into: not dom0, and not those without hardware's help. */
@@ -35,7 +43,7 @@ int xen_list(scry_list_fn fn, void *opaque)
 		return ret;
 	xen_host_version(&host, hypervisor, sizeof(hypervisor));
 	for (uint32_t id = 1; !ret && xen_domain_next(&host, id, &domain) > 0; id = domain.id + 1)
-		if (domain.flags & XEN_DOMINF_hvm_guest && !(domain.flags & XEN_DOMINF_dying))
+		if (can_be_opened(&domain))
 			ret = list_one(&host, &domain, hypervisor, fn, opaque);
 	xen_host_close(&host);
 	return ret;

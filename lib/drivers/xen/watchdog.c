@@ -2,19 +2,17 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../../vm.h"
+#include "claim.h"
 #include "ring.h"
 #include "undo.h"
 #include "watchdog.h"
@@ -38,7 +36,7 @@ struct watch {
 	struct xen_hyper hyper;
 	struct xen_shared *shared;
 	void *page;			/* the ring's, or NULL */
-	int socket, claim;		/* of the parent; on the domain */
+	int socket, claim;		/* of the parent; the domain's lock, held */
 	int parent;			/* a pidfd */
 	uint64_t unread_since_ns;	/* requests that the parent does not even take; 0 = none */
 	RING_IDX unread_at;		/* the first of them */
@@ -80,15 +78,6 @@ static bool serve(struct watch *w)
 		return n < 0 && errno == EINTR;
 	map_ring(w, ask.gfn);
 	return true;
-}
-
-/* Somebody wanted to know whose claim it is, and knows by now. */
-static void hang_up(const struct watch *w)
-{
-	int fd = accept4(w->claim, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	if (fd >= 0)
-		close(fd);
 }
 
 /* Since when a vCPU waits for its answer; 0 if it does not. */
@@ -162,17 +151,14 @@ static int tick_ms(const struct xen_shared *s)
 static void watch(struct watch *w)
 {
 	struct pollfd fds[] = { { .fd = w->socket, .events = POLLIN },
-				{ .fd = w->parent, .events = POLLIN },
-				{ .fd = w->claim, .events = POLLIN } };
+				{ .fd = w->parent, .events = POLLIN } };
 
 	for (;;) {
 		uint64_t since = xen_now_ns();
-		int n = poll(fds, 3, tick_ms(w->shared));
+		int n = poll(fds, 2, tick_ms(w->shared));
 
 		if (n > 0 && fds[1].revents)
 			return;
-		if (n > 0 && fds[2].revents)
-			hang_up(w);
 		if (n > 0 && fds[0].revents && !serve(w))
 			return;
 		hold_clocks(w, since);
@@ -238,47 +224,6 @@ static int hear(int socket)
 	return recv(socket, &word, sizeof(word), MSG_WAITALL) == sizeof(word) ? word : -ESRCH;
 }
 
-static socklen_t claim_name(unsigned domid, struct sockaddr_un *name)
-{
-	*name = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	/* Abstract: it goes with whoever holds it. */
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
-			   (size_t)snprintf(name->sun_path + 1, sizeof(name->sun_path) - 1,
-					    "scry-xen-%u", domid));
-}
-
-/* A listening socket that only one can have; -errno. */
-static int claim(unsigned domid)
-{
-	struct sockaddr_un name;
-	socklen_t len = claim_name(domid, &name);
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), ret;
-
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&name, len) == 0 && listen(fd, SOMAXCONN) == 0)
-		return fd;
-	ret = -errno;
-	close(fd);
-	return ret;
-}
-
-pid_t xen_watchdog_owner(unsigned domid)
-{
-	struct sockaddr_un name;
-	socklen_t len = claim_name(domid, &name), size = sizeof(struct ucred);
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct ucred peer = { 0 };
-
-	if (fd < 0)
-		return 0;
-	if (connect(fd, (struct sockaddr *)&name, len) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-		peer.pid = 0;
-	close(fd);
-	return peer.pid;
-}
-
 static struct xen_shared *make_shared(unsigned vcpus, uint32_t reply_timeout_ms)
 {
 	struct xen_shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
@@ -317,18 +262,6 @@ static int begin(struct xen_watchdog *w, unsigned domid, int claimed)
 
 static int start_failed(unsigned domid, int error)
 {
-	pid_t owner = error == -EADDRINUSE ? xen_watchdog_owner(domid) : 0;
-
-	if (owner > 0 && kill(owner, 0) < 0 && errno == ESRCH)
-		return scry_fail(SCRY_E_BUSY, "the watchdog of process %d, which has ended, is still "
-				 "letting go of domain %u: if something else keeps that paused, let it "
-				 "go on, and try again", (int)owner, domid);
-	if (error == -EADDRINUSE && owner <= 0)
-		return scry_fail(SCRY_E_BUSY, "domain %u has a client already: somebody holds the "
-				 "socket @scry-xen-%u (ss -xp tells who)", domid, domid);
-	if (error == -EADDRINUSE)
-		return scry_fail(SCRY_E_BUSY, "domain %u has a client already, process %d: end that "
-				 "first", domid, (int)owner);
 	if (error == -EPROTO)
 		return scry_fail(SCRY_E_VERSION, "this Xen speaks another version of its control "
 				 "interface than scry: Xen 4.15 and later are known");
@@ -336,30 +269,14 @@ static int start_failed(unsigned domid, int error)
 			 strerror(-error));
 }
 
-/* The watchdog of a process that has just died is about to let go. */
-static int claim_after_death(unsigned domid)
-{
-	int fd = claim(domid);
-	pid_t owner;
-
-	for (int i = 0; i < 500 && fd == -EADDRINUSE; i++) {
-		owner = xen_watchdog_owner(domid);
-		if (owner > 0 && (kill(owner, 0) == 0 || errno != ESRCH))
-			break;
-		poll(NULL, 0, 10);
-		fd = claim(domid);
-	}
-	return fd;
-}
-
 int xen_watchdog_start(struct xen_watchdog *w, unsigned domid, unsigned vcpus,
 		       uint32_t reply_timeout_ms)
 {
-	int claimed = claim_after_death(domid), ret;
+	int claimed = xen_claim_after_death(domid), ret;
 
 	*w = (struct xen_watchdog){ .socket = -1 };
 	if (claimed < 0)
-		return start_failed(domid, claimed);
+		return xen_claim_failed(domid, claimed);
 	w->shared = make_shared(vcpus, reply_timeout_ms);
 	ret = w->shared ? begin(w, domid, claimed) : -ENOMEM;
 	close(claimed);

@@ -20,9 +20,6 @@ struct xen_watchdog {
 	struct xen_shared *shared;
 };
 
-/* The process that has a handle on the domain, or 0. */
-pid_t xen_watchdog_owner(unsigned domid);
-
 /* SCRY_E_BUSY names the process whose handle is on this domain already. */
 int xen_watchdog_start(struct xen_watchdog *w, unsigned domid, unsigned vcpus,
 		       uint32_t reply_timeout_ms);
