@@ -119,6 +119,46 @@ static int interrupts_blocked(struct ctx *c)
 	return 0;
 }
 
+/* Step it until it has gone round its loop some times. */
+static int step_rounds(struct ctx *c, uint64_t rounds)
+{
+	uint64_t end = now_ms() + WAIT_MS, before, beats;
+	struct scry_event e;
+	int n;
+
+	DO(guest_beats(c, 0, &before));
+	for (beats = before; beats < before + rounds; ) {
+		CHECK(c, now_ms() < end, "it halts for good after %llu rounds", (ull)(beats - before));
+		n = pump_wait(c, &e, 1, 5);
+		DO(n);
+		if (n)
+			OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
+		DO(guest_beats(c, 0, &beats));
+	}
+	return 0;
+}
+
+/* HLT, woken by ticks of the timer, in steps: it wakes, and so it does when they end. */
+static int halts(struct ctx *c)
+{
+	const struct probe_op idle = OP(IDLE);
+
+	DO(guest_start(c, 0, &idle, 1, 1));
+	DO(guest_wait_waits(c, 0));
+	for (int i = 0; i < 3; i++) {
+		int number = subscribe(c, SUB(STEP, .vcpus = 1));
+
+		DO(number);
+		DO(step_rounds(c, 3));
+		OK(c, scry_unsubscribe(c->vm, number));
+		DO(pump_drain(c));
+		DO(guest_moves(c, 0));
+		DO(guest_moves(c, 0));
+	}
+	DO(guest_release(c, 0));
+	return guest_wait(c, 0);
+}
+
 /* Set rip and raise an exception from a step; and the guest goes on when all is over. */
 static int steered(struct ctx *c)
 {
@@ -153,5 +193,6 @@ const struct test tests_step[] = {
 	{ "event-step-no-interrupts", interrupts_blocked,
 	  { SCRY_CAP_EVENT_STEP, WHOLE(EVENT_INTERRUPT) } },
 	{ "event-step-steered", steered, STEP },
+	{ "event-step-halts", halts, STEP },
 	{ 0 }
 };

@@ -4,6 +4,7 @@
 
 #include "breakpoints.h"
 #include "events.h"
+#include "halt.h"
 
 /* Have Xen tell of what the subscriptions want, and of nothing else. */
 
@@ -203,19 +204,15 @@ static int arm_others(struct xen_events *e, const struct xen_armed *want)
 
 static int arm_steps(struct xen_events *e, uint64_t wanted)
 {
-	uint64_t changes = wanted ^ e->watchdog->shared->stepping;
+	const struct xen_shared *s = e->watchdog->shared;
+	uint64_t changes = wanted ^ (s->stepping | s->resting);
 	int ret = 0;
 
 	for (; changes && !ret; changes &= changes - 1) {
-		struct xen_domctl op = { .cmd = XEN_DOMCTL_debug_op };
+		unsigned vcpu = (unsigned)__builtin_ctzll(changes);
 
-		op.u.debug_op.vcpu = (uint32_t)__builtin_ctzll(changes);
-		op.u.debug_op.op = wanted >> op.u.debug_op.vcpu & 1 ?
-				   XEN_DOMCTL_DEBUG_OP_SINGLE_STEP_ON :
-				   XEN_DOMCTL_DEBUG_OP_SINGLE_STEP_OFF;
-		ret = xen_hyper_domctl(&e->hyper, &op);
+		ret = xen_halt_step(e, vcpu, wanted >> vcpu & 1);
 	}
-	e->watchdog->shared->stepping = wanted;
 	return ret;
 }
 

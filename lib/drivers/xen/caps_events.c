@@ -51,8 +51,8 @@ static void set_monitored(struct xen_events *e)
 		{ XEN_DOMCTL_MONITOR_EVENT_MOV_TO_MSR, SCRY_CAP_EVENT_MSR_WRITE,
 		  "MSRs up to 0x1fff, and 0xc0000000 to 0xc0001fff" },
 		{ XEN_DOMCTL_MONITOR_EVENT_SINGLESTEP, SCRY_CAP_EVENT_STEP,
-		  "only with interrupts held back; an instruction that Xen carries out itself "
-		  "(CPUID, say) and the next one are one step" },
+		  "only with interrupts held back but at HLT, behind which it begins anew some "
+		  "ms later; an instruction that Xen carries out (CPUID) and the next are one" },
 		{ XEN_DOMCTL_MONITOR_EVENT_SOFTWARE_BREAKPOINT, SCRY_CAP_EVENT_INT3, "" },
 		{ XEN_DOMCTL_MONITOR_EVENT_DEBUG_EXCEPTION, SCRY_CAP_EVENT_INTERRUPT,
 		  "only #DB (vector 1), #BP (3)" INJECTED },

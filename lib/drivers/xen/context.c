@@ -12,8 +12,11 @@
 
 int xen_context_get(struct xen_vm *x, struct xen_context *context)
 {
-	int size = XEN_CALL(x, xc_domain_hvm_getcontext, NULL, 0);
+	int size = xen_events_ended(x->events);
 
+	if (size < 0)
+		return size;
+	size = XEN_CALL(x, xc_domain_hvm_getcontext, NULL, 0);
 	*context = (struct xen_context){ .bytes = size > 0 ? malloc((size_t)size) : NULL };
 	if (size <= 0)
 		return xen_failed(x, "read its state");
@@ -141,7 +144,11 @@ int xen_context_load(struct xen_vm *x, const struct xen_context *context, unsign
 
 int xen_record_get(struct xen_vm *x, unsigned type, unsigned vcpu, void *record, size_t size)
 {
+	int ret = xen_events_ended(x->events);
+
 	memset(record, 0, size);
+	if (ret < 0)
+		return ret;
 	if (XEN_CALL(x, xc_domain_hvm_getcontext_partial, (uint16_t)type, (uint16_t)vcpu, record,
 		     (uint32_t)size) >= 0)
 		return 0;

@@ -64,7 +64,7 @@ int xen_domain_next(struct xen_host *host, uint32_t first, struct xen_domain *do
 	return 1;
 }
 
-void xen_domain_name(struct xen_host *host, uint32_t id, char *name, size_t size)
+char *xen_domain_name_whole(struct xen_host *host, uint32_t id)
 {
 	char path[64], *text = NULL;
 
@@ -72,9 +72,16 @@ void xen_domain_name(struct xen_host *host, uint32_t id, char *name, size_t size
 	if (host->store)
 		text = host->libraries.xs_read(host->store, XBT_NULL, path, NULL);
 	if (text && *text)
-		snprintf(name, size, "%s", text);
-	else
-		snprintf(name, size, "domain %u", id);
+		return text;
+	free(text);
+	return asprintf(&text, "domain %u", id) < 0 ? NULL : text;
+}
+
+void xen_domain_name(struct xen_host *host, uint32_t id, char *name, size_t size)
+{
+	char *text = xen_domain_name_whole(host, id);
+
+	snprintf(name, size, "%s", text ? text : "");
 	free(text);
 	/* The name comes from a file that others may write, and goes to terminals. */
 	for (; *name; name++)
@@ -97,18 +104,22 @@ static bool is_number(const char *address, uint32_t *id)
 
 static int find_by_name(struct xen_host *host, const char *name, struct xen_domain *domain)
 {
-	char found[64];
 	int ret;
 
 	for (uint32_t id = 0; (ret = xen_domain_next(host, id, domain)) > 0; id = domain->id + 1) {
-		xen_domain_name(host, domain->id, found, sizeof(found));
-		if (!strcmp(found, name))
+		char *found = xen_domain_name_whole(host, domain->id);
+		bool same = found && !strcmp(found, name);
+
+		free(found);
+		if (same)
 			return 0;
 	}
 	if (ret < 0)
 		return ret;
 	return scry_fail(SCRY_E_NOTFOUND, "no Xen domain is called '%s'%s: see scry list", name,
-			 host->store ? "" : " (xenstored, which knows the names, does not run)");
+			 host->store ? "" : !host->libraries.xs_open ?
+			 " (libxenstore, which tells the names, is not installed)" :
+			 " (xenstored, which knows the names, does not run)");
 }
 
 int xen_domain_find(struct xen_host *host, const char *address, struct xen_domain *domain)

@@ -18,6 +18,13 @@ struct xen_sub {
 	struct scry_subscription sub;
 };
 
+/* halt.c: what has been seen of a vCPU that may halt while it steps. */
+struct xen_halt {
+	uint64_t time_ns;		/* that it had run at the last look */
+	bool halted;			/* at that look; once, of one that rests */
+	bool ran;			/* since it steps */
+};
+
 /* One vCPU's events. */
 struct xen_vcpu {
 	pthread_mutex_t lock;
@@ -43,6 +50,7 @@ struct xen_vcpu {
 	bool moves;
 	uint64_t refresh;		/* 1 + the frame whose shadow is to follow then, or 0 */
 	struct scry_as *as;		/* to fetch code */
+	struct xen_halt halt;
 };
 
 /* What Xen has been asked to tell of. */

@@ -120,11 +120,6 @@ unsigned char *xen_frame_host(struct xen_events *e, uint64_t gfn)
 	return e->frame_memory + (gfn - XEN_OWN_FRAMES) * XEN_PAGE_SIZE;
 }
 
-static void map_anew(struct scry_vm *vm)
-{
-	__atomic_fetch_add(&xen_of(vm)->life, 1, __ATOMIC_SEQ_CST);
-}
-
 int xen_frame_create(struct scry_vm *vm, uint64_t *gfn)
 {
 	struct xen_events *e = xen_events_of(vm);
@@ -136,7 +131,7 @@ int xen_frame_create(struct scry_vm *vm, uint64_t *gfn)
 	ret = xen_frame_get(e, true, gfn);
 	pthread_mutex_unlock(&e->lock);
 	if (!ret) {
-		map_anew(vm);
+		xen_life_step(xen_of(vm));
 		return 0;
 	}
 	return scry_fail(SCRY_E_NOMEM, ret == -ENOSPC ? "VM %s has as many frames of this handle's as "
@@ -148,15 +143,18 @@ int xen_frame_destroy(struct scry_vm *vm, uint64_t gfn)
 {
 	struct xen_events *e = xen_events_of(vm);
 	uint64_t n = gfn - XEN_OWN_FRAMES;
+	int ret = xen_events_ended(e);
 	bool is_own;
 
+	if (ret < 0)
+		return ret;
 	pthread_mutex_lock(&e->lock);
 	is_own = n < e->watchdog->shared->frames && e->frame_used[n] == XEN_FRAME_CLIENTS;
 	if (is_own)
 		xen_frame_put(e, gfn);
 	pthread_mutex_unlock(&e->lock);
 	if (is_own)
-		map_anew(vm);
+		xen_life_step(xen_of(vm));
 	return is_own ? 0 : scry_fail(SCRY_E_NOTFOUND, "frame %#llx is not this handle's",
 				      (unsigned long long)gfn);
 }

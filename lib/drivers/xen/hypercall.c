@@ -13,6 +13,9 @@
 #define ARGUMENT    XEN_PAGE_SIZE	/* bytes of the buffer before the list */
 #define BUFFER_SIZE (ARGUMENT + XEN_HYPER_LIST)
 
+#define MSI_ADDRESS    UINT64_C(0xfee00000)
+#define APIC_ID(vcpu)  ((uint64_t)(vcpu) * 2)	/* as Xen numbers them */
+
 /* Interface versions of domctl whose parts used here have the layout of 4.17's (0x15). */
 #define DOMCTL_FIRST 0x13
 #define DOMCTL_LAST  0x19
@@ -229,11 +232,17 @@ int xen_hyper_map(struct xen_hyper *h, uint64_t gfn, void *at)
 	return err;
 }
 
+static int dm_op(struct xen_hyper *h, struct xen_dm_op *op)
+{
+	struct privcmd_dm_op_buf buf = { .uptr = op, .size = sizeof(*op) };
+	struct privcmd_dm_op dm = { .dom = (domid_t)h->domid, .num = 1, .ubufs = &buf };
+
+	return ioctl(h->privcmd, IOCTL_PRIVCMD_DM_OP, &dm) < 0 ? failed() : 0;
+}
+
 int xen_hyper_inject(struct xen_hyper *h, unsigned vcpu, const struct xen_injected *injected)
 {
 	struct xen_dm_op op = { .op = XEN_DMOP_inject_event };
-	struct privcmd_dm_op_buf buf = { .uptr = &op, .size = sizeof(op) };
-	struct privcmd_dm_op dm = { .dom = (domid_t)h->domid, .num = 1, .ubufs = &buf };
 
 	op.u.inject_event.vcpuid = vcpu;
 	op.u.inject_event.vector = injected->vector;
@@ -241,5 +250,41 @@ int xen_hyper_inject(struct xen_hyper *h, unsigned vcpu, const struct xen_inject
 	op.u.inject_event.insn_len = injected->insn_len;
 	op.u.inject_event.error_code = injected->error_code;
 	op.u.inject_event.cr2 = injected->cr2;
-	return ioctl(h->privcmd, IOCTL_PRIVCMD_DM_OP, &dm) < 0 ? failed() : 0;
+	return dm_op(h, &op);
+}
+
+int xen_hyper_interrupt(struct xen_hyper *h, unsigned vcpu, uint8_t vector)
+{
+	struct xen_dm_op op = { .op = XEN_DMOP_inject_msi };
+
+	op.u.inject_msi.addr = MSI_ADDRESS | APIC_ID(vcpu) << 12;
+	op.u.inject_msi.data = vector;
+	return dm_op(h, &op);
+}
+
+struct xen_domctl_getvcpuinfo xen_hyper_vcpu(struct xen_hyper *h, unsigned vcpu)
+{
+	struct xen_domctl op = { .cmd = XEN_DOMCTL_getvcpuinfo };
+
+	op.u.getvcpuinfo.vcpu = vcpu;
+	if (xen_hyper_domctl(h, &op) < 0)
+		op.u.getvcpuinfo.blocked = 1;
+	return op.u.getvcpuinfo;
+}
+
+int xen_hyper_record(struct xen_hyper *h, unsigned type, unsigned vcpu, void *record, size_t size)
+{
+	struct xen_domctl op = { .cmd = XEN_DOMCTL_gethvmcontext_partial,
+				 .domain = (domid_t)h->domid };
+	int ret;
+
+	op.u.hvmcontext_partial.type = type;
+	op.u.hvmcontext_partial.instance = vcpu;
+	op.u.hvmcontext_partial.bufsz = size;
+	pthread_mutex_lock(&h->lock);
+	set_xen_guest_handle_raw(op.u.hvmcontext_partial.buffer, h->buffer + ARGUMENT);
+	ret = domctl(h, &op);
+	memcpy(record, h->buffer + ARGUMENT, size);
+	pthread_mutex_unlock(&h->lock);
+	return ret;
 }

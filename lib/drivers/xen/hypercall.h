@@ -66,5 +66,12 @@ struct xen_injected {
 };
 
 int xen_hyper_inject(struct xen_hyper *h, unsigned vcpu, const struct xen_injected *injected);
+/* An interrupt to its local APIC, as a device's message. */
+int xen_hyper_interrupt(struct xen_hyper *h, unsigned vcpu, uint8_t vector);
+
+/* How it runs; one that Xen does not tell of has halted. */
+struct xen_domctl_getvcpuinfo xen_hyper_vcpu(struct xen_hyper *h, unsigned vcpu);
+/* One record of its state, up to XEN_HYPER_LIST bytes. */
+int xen_hyper_record(struct xen_hyper *h, unsigned type, unsigned vcpu, void *record, size_t size);
 
 #endif

@@ -7,8 +7,6 @@
 #include <xen/hvm/dm_op.h>
 
 #define NO_ERROR_CODE  UINT32_MAX
-#define MSI_ADDRESS    UINT64_C(0xfee00000)
-#define APIC_ID(vcpu)  ((uint64_t)(vcpu) * 2)	/* as Xen numbers them */
 /* #DF #TS #NP #SS #GP #PF #AC #CP #VC #SX push an error code. */
 #define HAS_ERROR_CODE 0x60227d00u
 
@@ -47,14 +45,14 @@ int xen_inject_event(struct xen_events *e, unsigned vcpu, const struct xen_injec
 
 static int inject(struct xen_vm *x, unsigned vcpu, const struct scry_injection *injection)
 {
+	int ret;
+
 	switch (injection->type) {
 	case SCRY_INTERRUPT_HARDWARE:
 		/* By its local APIC, which delivers it when the vCPU takes interrupts. */
-		if (x->host.libraries.xendevicemodel_inject_msi(x->model, (domid_t)x->domid,
-								MSI_ADDRESS | APIC_ID(vcpu) << 12,
-								injection->vector) < 0)
-			return xen_failed(x, "inject an interrupt");
-		return 0;
+		ret = xen_hyper_interrupt(&x->events->hyper, vcpu, injection->vector);
+		errno = -ret;
+		return ret < 0 ? xen_failed(x, "inject an interrupt") : 0;
 	case SCRY_INTERRUPT_NMI:
 		if (XEN_CALL(x, xc_domain_send_trigger, XEN_DOMCTL_SENDTRIGGER_NMI, vcpu) < 0)
 			return xen_failed(x, "inject an NMI");
@@ -72,8 +70,10 @@ int xen_inject(struct scry_vm *vm, unsigned vcpu, const struct scry_injection *i
 {
 	struct xen_vm *x = xen_of(vm);
 	uint64_t bit = UINT64_C(1) << vcpu;
-	int ret = 0;
+	int ret = xen_events_ended(x->events);
 
+	if (ret < 0)
+		return ret;
 	if (injection->type == SCRY_INTERRUPT_EXCEPTION &&
 	    xen_held_inject(vm, vcpu, &injection->exception))
 		return 0;

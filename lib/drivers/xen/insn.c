@@ -12,6 +12,8 @@
 #define AR_L  (1u << 9)
 #define AR_DB (1u << 10)
 
+#define HLT 0xf4
+
 static bool is_long(const struct vm_event_regs_x86 *r)
 {
 	return r->msr_efer & EFER_LMA && r->cs.ar & AR_L;
@@ -66,10 +68,24 @@ static void decode(const struct vm_event_regs_x86 *r, const uint8_t *bytes, unsi
 	}
 }
 
+static uint64_t address(const struct vm_event_regs_x86 *regs)
+{
+	return regs->rip + (is_long(regs) ? 0 : regs->cs_base);
+}
+
+bool xen_insn_is_hlt(struct scry_vm *vm, struct scry_as **as, const struct xen_views *views,
+		     unsigned view, const struct vm_event_regs_x86 *regs)
+{
+	uint8_t byte;
+
+	return scry_as_follow(vm, regs->cr0, regs->cr3, regs->cr4, regs->msr_efer, as) == 0 &&
+	       read_code(*as, views, view, address(regs), &byte, 1) && byte == HLT;
+}
+
 void xen_insn_read(struct scry_vm *vm, struct scry_as **as, const struct xen_views *views,
 		   unsigned view, const struct vm_event_regs_x86 *regs, struct xen_insn *insn)
 {
-	uint64_t gva = regs->rip + (is_long(regs) ? 0 : regs->cs_base);
+	uint64_t gva = address(regs);
 	uint8_t bytes[ZYDIS_MAX_INSTRUCTION_LENGTH];
 	unsigned len;
 

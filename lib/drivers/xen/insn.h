@@ -27,6 +27,10 @@ struct xen_insn {
 void xen_insn_read(struct scry_vm *vm, struct scry_as **as, const struct xen_views *views,
 		   unsigned view, const struct vm_event_regs_x86 *regs, struct xen_insn *insn);
 
+/* Is it a HLT? */
+bool xen_insn_is_hlt(struct scry_vm *vm, struct scry_as **as, const struct xen_views *views,
+		     unsigned view, const struct vm_event_regs_x86 *regs);
+
 static inline unsigned xen_cpl(const struct vm_event_regs_x86 *regs)
 {
 	return regs->ss.ar >> 5 & 3;

@@ -80,14 +80,12 @@ static int missing(const char *name)
 	} while (0);
 #define FIND_CTRL(name)   FIND(ctrl_handle, name)
 #define FIND_MEMORY(name) FIND(memory_handle, name)
-#define FIND_MODEL(name)  FIND(model_handle, name)
 #define FIND_STORE(name)  FIND(store_handle, name)
 
 static int find_all(struct xen_libraries *l)
 {
 	XEN_CTRL_FUNCTIONS(FIND_CTRL)
 	XEN_MEMORY_FUNCTIONS(FIND_MEMORY)
-	XEN_MODEL_FUNCTIONS(FIND_MODEL)
 	return 0;
 }
 
@@ -122,9 +120,7 @@ int xen_load(struct xen_libraries *l)
 	l->ctrl_handle = load(ctrl);
 	if (l->ctrl_handle)
 		l->memory_handle = load("libxenforeignmemory.so.1");
-	if (l->memory_handle)
-		l->model_handle = load("libxendevicemodel.so.1");
-	ret = l->model_handle ? find_all(l) : SCRY_E_UNSUPPORTED;
+	ret = l->memory_handle ? find_all(l) : SCRY_E_UNSUPPORTED;
 	if (ret < 0)
 		xen_unload(l);
 	else
@@ -134,7 +130,7 @@ int xen_load(struct xen_libraries *l)
 
 void xen_unload(struct xen_libraries *l)
 {
-	void *handles[] = { l->store_handle, l->model_handle, l->memory_handle, l->ctrl_handle };
+	void *handles[] = { l->store_handle, l->memory_handle, l->ctrl_handle };
 
 	for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)
 		if (handles[i])

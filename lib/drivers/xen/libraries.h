@@ -10,7 +10,6 @@
 
 /* First: it defines __XEN_TOOLS__, which the other headers ask for. */
 #include <xenctrl.h>
-#include <xendevicemodel.h>
 #include <xenforeignmemory.h>
 #include <xenstore.h>
 
@@ -41,10 +40,6 @@ int xc_get_pfn_type_batch(xc_interface *xc, uint32_t domain, unsigned count, xen
 	X(xenforeignmemory_resource_size) \
 	X(xenforeignmemory_map_resource) \
 	X(xenforeignmemory_unmap_resource)
-#define XEN_MODEL_FUNCTIONS(X) \
-	X(xendevicemodel_open) \
-	X(xendevicemodel_close) \
-	X(xendevicemodel_inject_msi)
 #define XEN_STORE_FUNCTIONS(X) \
 	X(xs_open) \
 	X(xs_close) \
@@ -52,11 +47,10 @@ int xc_get_pfn_type_batch(xc_interface *xc, uint32_t domain, unsigned count, xen
 
 struct xen_libraries {
 	int minor;			/* of the release that runs, 4.minor */
-	void *ctrl_handle, *memory_handle, *model_handle, *store_handle;
+	void *ctrl_handle, *memory_handle, *store_handle;
 #define XEN_FUNCTION(name) __typeof__(name) *name;
 	XEN_CTRL_FUNCTIONS(XEN_FUNCTION)
 	XEN_MEMORY_FUNCTIONS(XEN_FUNCTION)
-	XEN_MODEL_FUNCTIONS(XEN_FUNCTION)
 	XEN_STORE_FUNCTIONS(XEN_FUNCTION)	/* NULL where there is no libxenstore */
 #undef XEN_FUNCTION
 };

@@ -90,6 +90,27 @@ static int publish(struct xen_vm *x, uint64_t life)
 	return ret;
 }
 
+void xen_life_step(struct xen_vm *x)
+{
+	uint64_t life = __atomic_load_n(&x->life, __ATOMIC_SEQ_CST);
+
+	while (life && !__atomic_compare_exchange_n(&x->life, &life, life + 1, false,
+						    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
+}
+
+void xen_life_end(struct xen_vm *x)
+{
+	__atomic_store_n(&x->life, 0, __ATOMIC_SEQ_CST);
+}
+
+static int no_map(struct xen_vm *x)
+{
+	int ret = xen_events_ended(x->events);
+
+	return ret < 0 ? ret : scry_fail(SCRY_E_GONE, "VM %s has ended", x->vm->name);
+}
+
 int xen_map(struct scry_vm *vm)
 {
 	struct xen_vm *x = xen_of(vm);
@@ -100,7 +121,7 @@ int xen_map(struct scry_vm *vm)
 	int ret;
 
 	if (!life)
-		return scry_fail(SCRY_E_GONE, "VM %s has ended", vm->name);
+		return no_map(x);
 	/*
 	 * Whoever has a pointer there may go on to use it; it is guest memory no longer.
 	 * What the guest has given back is counted as its own as long as it is mapped.

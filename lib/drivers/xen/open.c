@@ -13,12 +13,17 @@
 
 #include <xen/sys/evtchn.h>
 
+#define EVTCHN "/dev/xen/evtchn"
+
 int xen_events_ended(struct xen_events *e)
 {
 	const struct xen_shared *s = e->watchdog->shared;
 
 	if (s->gone)
 		return scry_fail(SCRY_E_GONE, "VM %s has ended", e->vm->name);
+	/* Whoever saw that is not to read on. */
+	if (s->late)
+		xen_life_end(xen_of(e->vm));
 	if (s->late)
 		return scry_fail(SCRY_E_TIMEOUT, "VM %s has gone on without this client, which did not "
 				 "reply to an event of vCPU %u within %u ms: open it again",
@@ -51,8 +56,13 @@ int xen_hold(struct xen_events *e)
 
 int xen_let_go(struct xen_events *e)
 {
-	int ret = xen_hyper_domctl_plain(&e->hyper, XEN_DOMCTL_unpausedomain);
+	const struct xen_shared *s = e->watchdog->shared;
+	int ret;
 
+	/* It is undone already, and a pause that there is, another's. */
+	if (s->late || s->gone)
+		return xen_events_ended(e);
+	ret = xen_hyper_domctl_plain(&e->hyper, XEN_DOMCTL_unpausedomain);
 	atomic_fetch_sub(&e->watchdog->shared->pauses, 1);
 	return ret ? scry_fail(ret == -ESRCH ? SCRY_E_GONE : SCRY_E_IO, "Xen cannot let VM %s go "
 			       "on: %s", e->vm->name, strerror(-ret)) : 0;
@@ -146,7 +156,7 @@ static int bind_port(struct xen_events *e, uint32_t remote)
 						      .remote_port = remote };
 	int port;
 
-	e->evtchn = open("/dev/xen/evtchn", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	e->evtchn = open(EVTCHN, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (e->evtchn < 0)
 		return -errno;
 	port = ioctl(e->evtchn, IOCTL_EVTCHN_BIND_INTERDOMAIN, &bind);
@@ -264,6 +274,9 @@ static int ring_failed(struct xen_events *e, int error)
 		return scry_fail(SCRY_E_BUSY, "another tool has the monitor's ring of VM %s, which Xen "
 				 "gives to one: end that tool; if it has died, set SCRY_XEN_TAKEOVER=1 "
 				 "in the environment to take its ring over", e->vm->name);
+	if (error == -ENOENT && access(EVTCHN, F_OK) < 0)
+		return scry_fail(SCRY_E_UNSUPPORTED, "there is no " EVTCHN ", by which Xen tells of "
+				 "events: load the kernel's module xen-evtchn (modprobe xen-evtchn)");
 	return scry_fail(error == -ESRCH ? SCRY_E_GONE : SCRY_E_IO, "Xen cannot tell of events of VM "
 			 "%s: %s", e->vm->name, strerror(-error));
 }

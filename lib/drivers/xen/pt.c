@@ -161,8 +161,10 @@ static int start(struct xen_vm *x, const struct scry_pt_opts *opts)
 int xen_pt_start(struct scry_vm *vm, const struct scry_pt_opts *opts)
 {
 	struct xen_vm *x = xen_of(vm);
-	int ret;
+	int ret = xen_events_ended(x->events);
 
+	if (ret < 0)
+		return ret;
 	if (opts->flags & (SCRY_PT_CR3 | SCRY_PT_RANGE))
 		return scry_fail(SCRY_E_UNSUPPORTED, "Xen's vmtrace has no filter by CR3 or address, only "
 				 "by privilege level");
@@ -176,9 +178,11 @@ int xen_pt_start(struct scry_vm *vm, const struct scry_pt_opts *opts)
 int64_t xen_pt_read(struct scry_vm *vm, unsigned vcpu, void *buf, size_t len)
 {
 	struct xen_vm *x = xen_of(vm);
+	int64_t n = xen_events_ended(x->events);
 	uint64_t position = 0;
-	int64_t n;
 
+	if (n < 0)
+		return n;
 	if (!x->trace[vcpu].resource)
 		return scry_fail(SCRY_E_STATE, "vCPU %u of VM %s has not been traced", vcpu, vm->name);
 	if (XEN_CALL(x, xc_vmtrace_output_position, vcpu, &position) < 0)

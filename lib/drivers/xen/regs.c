@@ -206,7 +206,11 @@ int xen_drop_pending(struct scry_vm *vm, unsigned vcpu)
 
 int xen_regs_set(struct scry_vm *vm, unsigned vcpu, const struct scry_regs *regs, uint64_t mask)
 {
-	uint64_t now = xen_held_keep(vm, vcpu, regs, mask);
+	int ret = xen_events_ended(xen_events_of(vm));
+	uint64_t now;
 
+	if (ret < 0)
+		return ret;
+	now = xen_held_keep(vm, vcpu, regs, mask);
 	return now ? xen_regs_write(vm, vcpu, regs, now) : 0;
 }

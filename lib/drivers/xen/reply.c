@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 
 #include "events.h"
+#include "halt.h"
 
 #include <xen/sys/evtchn.h>
 
@@ -281,6 +282,7 @@ int xen_answer(struct xen_events *e, unsigned vcpu, const struct xen_answer *ans
 	vm_event_response_t response;
 	int ret;
 
+	xen_halt_over(e, vcpu);
 	xen_ring_response(&s->vcpu[vcpu].request, &response);
 	v->pass_reason = 0;
 	/* What was injected before has come and gone untold. */
@@ -292,7 +294,10 @@ int xen_answer(struct xen_events *e, unsigned vcpu, const struct xen_answer *ans
 	}
 	ret = act(e, vcpu, answer, &response);
 	ask_for_next(e, vcpu, &response);
-	return ret < 0 ? ret : put(e, vcpu, &response);
+	if (ret < 0)
+		return ret;
+	xen_halt_answer(e, vcpu, &response);
+	return put(e, vcpu, &response);
 }
 
 void xen_pass(struct xen_events *e, unsigned vcpu)

@@ -38,7 +38,9 @@ struct xen_shared {
 	_Atomic uint32_t pauses;	/* of the domain, by this handle */
 	_Atomic uint32_t altp2m;	/* views are on */
 	_Atomic uint32_t reply_timeout_ms;	/* 0 = none */
-	_Atomic uint64_t stepping;	/* vCPUs that single-step, as bits */
+	_Atomic uint64_t stepping;	/* vCPUs that single-step, as bits, */
+	_Atomic uint64_t halting;	/* that have come to HLT in one step elsewhere, */
+	_Atomic uint64_t resting;	/* and that step on when they have halted (halt.c) */
 	_Atomic uint64_t tracing;	/* vCPUs whose packets are written, as bits */
 	_Atomic uint64_t frames_gfn;	/* frames of the handle's own, and how many */
 	_Atomic uint64_t frames;

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "ring.h"
+#include "step.h"
 #include "undo.h"
 
 #define INT3 0xcc
@@ -80,11 +81,13 @@ static void views_off(struct xen_hyper *h)
 
 static void steps_off(struct xen_hyper *h, const struct xen_shared *s)
 {
-	struct xen_domctl op = { .cmd = XEN_DOMCTL_debug_op };
+	uint64_t stepped = s->stepping | s->halting;
 
-	op.u.debug_op.op = XEN_DOMCTL_DEBUG_OP_SINGLE_STEP_OFF;
-	for (op.u.debug_op.vcpu = 0; op.u.debug_op.vcpu < s->vcpus; op.u.debug_op.vcpu++)
-		xen_hyper_domctl(h, &op);
+	for (unsigned vcpu = 0; vcpu < s->vcpus; vcpu++) {
+		xen_step(h, vcpu, false);
+		if (stepped >> vcpu & 1 && xen_hyper_vcpu(h, vcpu).blocked)
+			xen_wake(h, vcpu);
+	}
 }
 
 static void traces_off(struct xen_hyper *h, const struct xen_shared *s)
@@ -148,16 +151,6 @@ static void answer(struct xen_hyper *h, struct xen_shared *s, void *page, unsign
 	xen_ring_answer(s, page, vcpu, &response);
 }
 
-static struct xen_domctl_getvcpuinfo vcpu_info(struct xen_hyper *h, unsigned vcpu)
-{
-	struct xen_domctl op = { .cmd = XEN_DOMCTL_getvcpuinfo };
-
-	op.u.getvcpuinfo.vcpu = vcpu;
-	if (xen_hyper_domctl(h, &op) < 0)
-		op.u.getvcpuinfo.blocked = 1;
-	return op.u.getvcpuinfo;
-}
-
 static void answer_all(struct xen_hyper *h, struct xen_shared *s, void *page)
 {
 	struct xen_domctl op = { .cmd = XEN_DOMCTL_vm_event_op };
@@ -183,12 +176,12 @@ static void wait_until_run(struct xen_hyper *h, const struct xen_shared *s,
 			   const uint64_t *times)
 {
 	for (unsigned vcpu = 0; vcpu < s->vcpus; vcpu++) {
-		struct xen_domctl_getvcpuinfo info = vcpu_info(h, vcpu);
+		struct xen_domctl_getvcpuinfo info = xen_hyper_vcpu(h, vcpu);
 
 		while (s->vcpu[vcpu].answer && info.online && !info.blocked &&
 		       info.cpu_time <= times[vcpu] && !xen_domain_gone(h)) {
 			sleep_ms(1);
-			info = vcpu_info(h, vcpu);
+			info = xen_hyper_vcpu(h, vcpu);
 		}
 	}
 }
@@ -210,7 +203,7 @@ static void let_go(struct xen_hyper *h, struct xen_shared *s, void *page)
 	do {
 		xen_hyper_domctl_plain(h, XEN_DOMCTL_pausedomain);
 		for (unsigned vcpu = 0; vcpu < s->vcpus; vcpu++)
-			times[vcpu] = vcpu_info(h, vcpu).cpu_time;
+			times[vcpu] = xen_hyper_vcpu(h, vcpu).cpu_time;
 		answer_all(h, s, page);
 		xen_hyper_domctl_plain(h, XEN_DOMCTL_unpausedomain);
 		wait_until_run(h, s, times);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "events.h"
+#include "halt.h"
 
 /*
  * Xen tells nobody when a domain gives a page back or gets one, and a mapping keeps
@@ -18,12 +19,8 @@
  */
 
 #define PERIOD_MS 20
+#define REST_MS   2	/* while a vCPU rests */
 #define SHARE     50	/* of the time, to ask for what is mapped, and to set traps again */
-
-static void step_life(struct xen_vm *x)
-{
-	__atomic_fetch_add(&x->life, 1, __ATOMIC_SEQ_CST);
-}
 
 /* What is mapped, a part in turn, and no more often than the time for that allows. */
 static bool has_vanished(struct xen_vm *x)
@@ -48,29 +45,44 @@ static void trap_again(struct xen_vm *x)
 	x->again_due_ns = start + SHARE * (xen_now_ns() - start);
 }
 
+/* Time for the next look?  False at the end. */
+static bool next_look(struct xen_vm *x)
+{
+	struct pollfd end = { .fd = x->watch_end, .events = POLLIN };
+	int left = PERIOD_MS;
+
+	while (left > 0) {
+		int ms = xen_halt_rests(x->events) ? REST_MS : left;
+
+		if (poll(&end, 1, ms) > 0)
+			return false;
+		xen_halt_look(x->events);
+		left -= ms;
+	}
+	return true;
+}
+
 static void *watch(void *opaque)
 {
-	struct pollfd end;
 	struct xen_vm *x = opaque;
 	struct xen_domain domain;
 	uint64_t pages = UINT64_MAX;
 
-	end = (struct pollfd){ .fd = x->watch_end, .events = POLLIN };
-	while (poll(&end, 1, PERIOD_MS) <= 0) {
+	while (next_look(x)) {
 		int ret = xen_domain_next(&x->host, x->domid, &domain);
 
-		if (ret == 0 || (ret > 0 && (domain.id != x->domid ||
+		if (x->watchdog.shared->late || ret == 0 || (ret > 0 && (domain.id != x->domid ||
 					     domain.flags & XEN_DOMINF_dying))) {
-			__atomic_store_n(&x->life, 0, __ATOMIC_SEQ_CST);
+			xen_life_end(x);
 			return NULL;
 		}
 		if (ret > 0 && domain.pages != pages) {
 			if (pages != UINT64_MAX)
-				step_life(x);
+				xen_life_step(x);
 			x->again = pages != UINT64_MAX;
 			pages = domain.pages;
 		} else if (has_vanished(x)) {
-			step_life(x);
+			xen_life_step(x);
 		}
 		trap_again(x);
 	}

@@ -75,8 +75,6 @@ static void xen_close(struct scry_vm *vm)
 	xen_watchdog_forget(&x->watchdog);
 	xen_areas_free(x);
 	xen_pt_free(x);
-	if (x->model)
-		x->host.libraries.xendevicemodel_close(x->model);
 	if (x->memory)
 		x->host.libraries.xenforeignmemory_close(x->memory);
 	xen_host_close(&x->host);
@@ -87,10 +85,7 @@ static void xen_close(struct scry_vm *vm)
 static int open_handles(struct xen_vm *x)
 {
 	x->memory = x->host.libraries.xenforeignmemory_open(&xen_silence, 0);
-	if (!x->memory)
-		return xen_failed(x, "map memory");
-	x->model = x->host.libraries.xendevicemodel_open(&xen_silence, 0);
-	return x->model ? 0 : xen_failed(x, "inject");
+	return x->memory ? 0 : xen_failed(x, "map memory");
 }
 
 static int check_domain(const struct scry_vm *vm, const struct xen_domain *domain)

@@ -39,11 +39,10 @@ struct xen_vm {
 	struct scry_vm *vm;
 	struct xen_host host;
 	xenforeignmemory_handle *memory;
-	xendevicemodel_handle *model;
 	uint32_t domid;
 	struct xen_area *areas;
 	unsigned reached;		/* how often more of this map was mapped */
-	uint64_t life;			/* of the memory map; 0 = the domain has ended */
+	uint64_t life;			/* of the memory map; 0 = ended, as events are */
 
 	pthread_mutex_t pause_lock;	/* the domain's pause, for all vCPUs stopped */
 	uint64_t stopped;		/* vCPUs, as bits */
@@ -81,7 +80,9 @@ void xen_host_close(struct xen_host *host);
 int xen_domain_next(struct xen_host *host, uint32_t first, struct xen_domain *domain);
 /* By a number or a name. */
 int xen_domain_find(struct xen_host *host, const char *address, struct xen_domain *domain);
-/* In *name: its name, or "domain 7". */
+/* Its name, or "domain 7": the caller's to free(); NULL = out of memory. */
+char *xen_domain_name_whole(struct xen_host *host, uint32_t id);
+/* The same, as far as it fits, and fit to be printed. */
 void xen_domain_name(struct xen_host *host, uint32_t id, char *name, size_t size);
 void xen_host_version(struct xen_host *host, char *text, size_t size);
 
@@ -97,6 +98,9 @@ int xen_populated(struct xen_vm *x, struct xen_range **ranges, size_t *count);
 bool xen_frame_is_there(xen_pfn_t type);
 
 /* map.c */
+/* The memory map is another one from now on; or there is none any more. */
+void xen_life_step(struct xen_vm *x);
+void xen_life_end(struct xen_vm *x);
 int xen_map(struct scry_vm *vm);
 int xen_reach(struct scry_vm *vm, uint64_t gpa, size_t len);
 
