@@ -55,6 +55,12 @@ extern const struct test tests_vm[], tests_memory[], tests_paging[], tests_pause
 	tests_inject[], tests_memory_events[], tests_views[], tests_view_tables[],
 	tests_breakpoints[], tests_break_kernel[], tests_power[], tests_pt[], tests_killed[];
 
+/*
+ * runner.c: those of the tables (NULL at the end) that are named, or all; a line for each,
+ * and how many.  True if none failed.
+ */
+bool tests_run(const char *uri, const struct test *const *tables, char *const *names);
+
 /* Note why the test failed; -1. */
 int fail(struct ctx *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

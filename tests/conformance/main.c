@@ -10,73 +10,12 @@ static const struct test *const tables[] = {
 	tests_cr, tests_cpuid, tests_msr_events, tests_int3, tests_flow, tests_held,
 	tests_sites, tests_io, tests_int, tests_step, tests_step_exact, tests_trapped,
 	tests_int_replies, tests_inject, tests_memory_events, tests_views, tests_view_tables,
-	tests_breakpoints, tests_break_kernel, tests_power, tests_pt, tests_killed,
+	tests_breakpoints, tests_break_kernel, tests_power, tests_pt, tests_killed, NULL
 };
-
-struct tally {
-	unsigned passed, failed, skipped;
-};
-
-/* Why the driver cannot pass this test; NULL if it should. */
-static const char *lacks(struct ctx *c, const struct test *test)
-{
-	const char *reason;
-
-	for (size_t i = 0; i < sizeof(test->needs) / sizeof(test->needs[0]); i++) {
-		unsigned cap = test->needs[i] & ~WHOLE_CAP;
-
-		if (!scry_cap(c->vm, cap, &reason) ||
-		    (test->needs[i] & WHOLE_CAP && !whole(c, (enum scry_cap)cap)))
-			return reason;
-	}
-	return NULL;
-}
-
-static void report(const struct test *test, int result, const char *why, struct tally *tally)
-{
-	if (result == 0) {
-		printf("ok %s\n", test->name);
-		tally->passed++;
-	} else if (result > 0) {
-		printf("skip %s: %s\n", test->name, why);
-		tally->skipped++;
-	} else {
-		printf("FAIL %s: %s\n", test->name, why);
-		tally->failed++;
-	}
-}
-
-static void run_test(const char *uri, const struct test *test, struct tally *tally)
-{
-	struct ctx c = { .uri = uri };
-	const char *reason;
-	int result = world_open(&c);
-
-	if (!result && (reason = lacks(&c, test)))
-		result = skip(&c, reason);
-	if (!result)
-		result = world_reset(&c);
-	if (!result)
-		result = test->run(&c);
-	world_close(&c);
-	if (result < 0 && c.unsupported)
-		result = 1;
-	report(test, result, c.why, tally);
-}
-
-static bool wanted(const char *name, char *const *names)
-{
-	if (!*names)
-		return true;
-	for (; *names; names++)
-		if (!strcmp(*names, name))
-			return true;
-	return false;
-}
 
 static const struct test *find(const char *name)
 {
-	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+	for (size_t i = 0; tables[i]; i++)
 		for (const struct test *test = tables[i]; test->name; test++)
 			if (!strcmp(test->name, name))
 				return test;
@@ -85,22 +24,10 @@ static const struct test *find(const char *name)
 
 static int list_all(void)
 {
-	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+	for (size_t i = 0; tables[i]; i++)
 		for (const struct test *test = tables[i]; test->name; test++)
 			puts(test->name);
 	return 0;
-}
-
-static int run_all(const char *uri, char *const *names)
-{
-	struct tally tally = { 0 };
-
-	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
-		for (const struct test *test = tables[i]; test->name; test++)
-			if (wanted(test->name, names))
-				run_test(uri, test, &tally);
-	printf("%u passed, %u failed, %u skipped\n", tally.passed, tally.failed, tally.skipped);
-	return tally.failed ? 1 : 0;
 }
 
 int main(int argc, char **argv)
@@ -118,5 +45,5 @@ int main(int argc, char **argv)
 			fprintf(stderr, "scry-conformance: no test is called %s; see --list\n", argv[i]);
 			return 2;
 		}
-	return run_all(argv[1], argv + 2);
+	return tests_run(argv[1], tables, argv + 2) ? 0 : 1;
 }

@@ -240,41 +240,14 @@ static const struct test tests[] = {
 	{ "injection-told", told_before_delivery, { 0 } },
 	{ "injection-own", own_is_none, { 0 } },
 	{ "trap-returns", trap_returns, { SCRY_CAP_EVENT_MEMORY } },
+	{ 0 }
 };
-
-static void run(const char *uri, const struct test *test)
-{
-	struct ctx c = { .uri = uri };
-	int ret = world_open(&c);
-
-	if (!ret && test->needs[0] && !scry_cap(c.vm, test->needs[0], NULL)) {
-		printf("skip %s: this Xen has no views\n", test->name);
-		world_close(&c);
-		return;
-	}
-	if (!ret)
-		ret = world_reset(&c);
-	if (!ret)
-		ret = test->run(&c);
-	world_close(&c);
-	if (ret)
-		printf("FAIL %s: %s\n", test->name, c.why);
-	else
-		printf("ok %s\n", test->name);
-}
-
-static bool is_wanted(const char *name, char **names)
-{
-	bool any = !*names;
-
-	for (; *names; names++)
-		any |= !strcmp(*names, name);
-	return any;
-}
 
 int main(int argc, char **argv)
 {
+	const struct test *const tables[] = { tests, NULL };
 	char uri[32];
+	bool passed;
 
 	if (argc < 2) {
 		fputs("usage: xen-ends DOMID [TEST...]\n", stderr);
@@ -288,9 +261,7 @@ int main(int argc, char **argv)
 		fputs("xen-ends: no Xen here\n", stderr);
 		return 1;
 	}
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-		if (is_wanted(tests[i].name, argv + 2))
-			run(uri, &tests[i]);
+	passed = tests_run(uri, tables, argv + 2);
 	xc_interface_close(xch);
-	return 0;
+	return !passed;
 }
