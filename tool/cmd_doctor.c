@@ -67,18 +67,21 @@ static bool check_qemus(struct findings *f)
 
 static int check_all(struct findings *f, const char *qemu, char *const *qemu_args)
 {
-	bool works = doctor_agent(f);
+	bool dom0 = doctor_xen(f) == FINDING_OK, works;
 
+	/* Xen's domains need no agent, and a dom0 has no KVM. */
+	works = doctor_agent(f, dom0 ? FINDING_NOTE : FINDING_BAD);
 	works = doctor_rundir(f) && works;
 	/* Without the agent there is nothing to try in a QEMU. */
 	if (works)
 		works = qemu ? doctor_qemu(f, qemu, qemu_args) : check_qemus(f);
 	doctor_ptrace(f);
-	doctor_kvm(f);
-	doctor_kvmi(f);
-	works = doctor_xen(f) == FINDING_OK || works;
+	if (!dom0)
+		doctor_kvm(f);
+	if (!dom0)
+		doctor_kvmi(f);
 	doctor_vms(f);
-	return works ? 0 : EXIT_FAILURE;
+	return works || dom0 ? 0 : EXIT_FAILURE;
 }
 
 static int doctor(struct args *args)

@@ -21,7 +21,7 @@ void finding(struct findings *f, enum finding_level level, const char *what, con
 	     const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* The host; those that return something tell whether a VM can be looked into as to this. */
-bool doctor_agent(struct findings *f);
+bool doctor_agent(struct findings *f, enum finding_level missing);
 bool doctor_rundir(struct findings *f);
 void doctor_ptrace(struct findings *f);
 void doctor_kvm(struct findings *f);

@@ -15,7 +15,7 @@
 #include "../protocol/rundir.h"
 #include "doctor.h"
 
-bool doctor_agent(struct findings *f)
+bool doctor_agent(struct findings *f, enum finding_level missing)
 {
 	char *path = agent_path();
 	bool found = !access(path, R_OK);
@@ -23,7 +23,7 @@ bool doctor_agent(struct findings *f)
 	if (found)
 		finding(f, FINDING_OK, "agent", NULL, "%s", path);
 	else
-		finding(f, FINDING_BAD, "agent", "meson install -C build",
+		finding(f, missing, "agent", "meson install -C build",
 			"not at %s; SCRY_AGENT can name another place", path);
 	free(path);
 	return found;

@@ -109,30 +109,28 @@ static int serve(int listener, int fd, const struct gdb_opts *opts, bool *ended)
 	return ret < 0 ? EXIT_FAILURE : 0;
 }
 
-/* The VM as `scry list` had it when the server began; pid 0: it is not listed (a dump is not). */
+/* Of one that `scry list` had when the server began: is it gone, or another in its place? */
 static bool has_gone(const struct gdb_opts *opts, const struct vm_found *began)
 {
 	struct vm_found now = { 0 };
-	int ret = began->pid ? find_vm(opts->uri, &now) : -1;
+	int ret = find_vm(opts->uri, &now);
 
-	/* One that does not answer at the moment has no PID. */
+	/* One that does not answer at the moment has no PID, nor has a domain of Xen's. */
 	return !ret || (ret > 0 && now.pid && now.pid != began->pid);
 }
 
 static int serve_all(int listener, const struct gdb_opts *opts)
 {
 	struct vm_found vm = { 0 };
-	bool ended = false;
+	bool listed = find_vm(opts->uri, &vm) > 0, ended = false;
 	int ret = 0;
 
-	if (find_vm(opts->uri, &vm) <= 0)
-		vm.pid = 0;
 	while (!stop_asked() && !ended) {
 		struct pollfd p = { .fd = listener, .events = POLLIN };
 		int fd = poll(&p, 1, IDLE_MS) > 0 ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
 
 		if (fd < 0) {
-			ended = has_gone(opts, &vm);
+			ended = listed && has_gone(opts, &vm);
 			continue;
 		}
 		ret = serve(listener, fd, opts, &ended);
