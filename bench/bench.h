@@ -28,6 +28,7 @@ struct bench {
 	struct scry_vm *vm;
 	struct scry_vm *bound;	/* another guest, in which only bench/plugin works; or NULL */
 	bool json;
+	int runs;		/* of each, up to BENCH_RUNS, which is 0, too */
 	double wanted_most, wanted_least;	/* what the ratio must be; 0 = nothing is asked */
 };
 

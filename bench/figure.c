@@ -73,10 +73,10 @@ int bench_pairs(const struct bench *b, const char *name, const char *unit, bench
 		bench_fn bound, void *arg)
 {
 	double value[BENCH_RUNS], at_best[BENCH_RUNS], ratio[BENCH_RUNS];
-	struct figure f = { .name = name, .unit = unit, .runs = BENCH_RUNS };
+	struct figure f = { .name = name, .unit = unit, .runs = b->runs ? b->runs : BENCH_RUNS };
 
 	/* The first run warms up both. */
-	for (int i = -1; i < BENCH_RUNS; i++) {
+	for (int i = -1; i < f.runs; i++) {
 		double v = i & 1 ? measured(arg) : 0;
 		double m = bound(arg);
 
@@ -90,9 +90,9 @@ int bench_pairs(const struct bench *b, const char *name, const char *unit, bench
 		at_best[i] = m;
 		ratio[i] = v / m;
 	}
-	f.value = bench_median(value, BENCH_RUNS);
-	f.bound = bench_median(at_best, BENCH_RUNS);
-	f.ratio = bench_median(ratio, BENCH_RUNS);
+	f.value = bench_median(value, (size_t)f.runs);
+	f.bound = bench_median(at_best, (size_t)f.runs);
+	f.ratio = bench_median(ratio, (size_t)f.runs);
 	bench_print(b, &f);
 	return 0;
 }
