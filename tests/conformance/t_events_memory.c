@@ -281,14 +281,17 @@ static int fetch_crossing(struct ctx *c)
 	for (unsigned i = 0; i < 3; i++) {
 		struct seen s = { 0 };
 		struct probe_op result;
-		/* First page: mov.  Second: mov, ret. */
-		uint64_t wanted = (i != 1) + 2 * (i != 0);
+		/* First page: mov.  Second: mov, ret.  Some tell of mov once if both are trapped. */
+		uint64_t wanted = (i != 1) + 2 * (i != 0), least = 1 + (i != 0);
 
 		DO(trap(c, gpa, 1, i != 1 ? SCRY_EXEC : 0));
 		DO(trap(c, gpa + PAGE, 1, i != 0 ? SCRY_EXEC : 0));
 		DO(one(c, OP(EXEC, .arg = at, .flags = PROBE_CHECK, .expect = 1), &s, &result));
-		CHECK(c, all_told(c, s.count, N, wanted) && result.count == N && !result.mismatches,
+		CHECK(c, s.count == wanted * N ||
+		      (!whole(c, SCRY_CAP_EVENT_MEMORY) && s.count == least * N),
 		      "case %u: %llu events, not %llu", i, (ull)s.count, (ull)wanted * N);
+		CHECK(c, result.count == N && !result.mismatches, "case %u: the guest did %llu", i,
+		      (ull)result.count);
 	}
 	return 0;
 }
