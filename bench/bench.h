@@ -82,9 +82,11 @@ int bench_linux_find(const struct bench *b, const char *name);
 int bench_linux_ps(const struct bench *b, const char *name);
 int bench_pt(const struct bench *b, const char *name);
 int bench_breakpoint(const struct bench *b, const char *name);
+int bench_kvm_msr(const struct bench *b, const char *name);
+int bench_kvm_write(const struct bench *b, const char *name);
 
 /* CPU seconds of two shell commands, in turn. */
-int bench_idle(const struct bench *b, const char *with, const char *without);
+int bench_idle(const struct bench *b, const char *name, const char *with, const char *without);
 
 /* MiB a second of two shell commands that move so many, in turn. */
 int bench_speed(const struct bench *b, const char *name, double mib, const char *command,

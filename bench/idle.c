@@ -34,10 +34,10 @@ static double cpu_seconds(const char *command, double *wall)
 	return seconds(&usage.ru_utime) + seconds(&usage.ru_stime);
 }
 
-int bench_idle(const struct bench *b, const char *with, const char *without)
+int bench_idle(const struct bench *b, const char *name, const char *with, const char *without)
 {
 	double value[CPU_RUNS], bound[CPU_RUNS];
-	struct figure f = { .name = "agent.idle", .unit = "s", .runs = CPU_RUNS };
+	struct figure f = { .name = name, .unit = "s", .runs = CPU_RUNS };
 	double wall = 0;
 
 	for (int i = 0; i < CPU_RUNS; i++) {

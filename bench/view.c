@@ -2,7 +2,10 @@
 /* Memory views and what stands on them, beside what the guest does by itself. */
 #include <stddef.h>
 
+#include "bare_kvm.h"
 #include "event.h"
+
+#define RUN_MS 150
 
 struct work {
 	struct scry_vm *vm;
@@ -10,6 +13,7 @@ struct work {
 	int view;
 	uint64_t rip;		/* of the loop's CPUID */
 	int instructions;	/* of a round of it */
+	struct bare_kvm *bare;
 };
 
 static struct probe_op write_op(const struct work *w)
@@ -61,7 +65,7 @@ static int find_page(struct work *w)
 	return 0;
 }
 
-int bench_memtrap(const struct bench *b, const char *name)
+static int memtrap(const struct bench *b, const char *name, bench_fn bound, struct work *w)
 {
 	/* Somebody wants to be told of writes, but not of these. */
 	const struct scry_subscription elsewhere = {
@@ -69,16 +73,38 @@ int bench_memtrap(const struct bench *b, const char *name)
 		.memory = { .access = SCRY_WRITE, .use_range = 1 },
 	};
 	const struct probe_op nop = LOOP_OP(NOP);
-	struct work w = { .vm = b->vm };
 	int subscription, ret;
 
-	if (loop_list(b->vm, &nop, 1) < 0 || find_page(&w) < 0)
+	if (loop_list(b->vm, &nop, 1) < 0 || find_page(w) < 0)
 		return -1;
 	subscription = loop_subscribe(b->vm, &elsewhere);
 	if (subscription < 0)
 		return -1;
-	ret = bench_pairs(b, name, "ns", trapped_write, missing_write, &w);
+	ret = bench_pairs(b, name, "ns", trapped_write, bound, w);
 	return loop_unsubscribe(b->vm, subscription) < 0 ? -1 : ret;
+}
+
+int bench_memtrap(const struct bench *b, const char *name)
+{
+	struct work w = { .vm = b->vm };
+
+	return memtrap(b, name, missing_write, &w);
+}
+
+static double bare_exit(void *arg)
+{
+	const struct work *w = arg;
+
+	return bare_kvm_ns(w->bare, RUN_MS);
+}
+
+int bench_kvm_write(const struct bench *b, const char *name)
+{
+	struct work w = { .vm = b->vm, .bare = bare_kvm_start(BARE_MMIO) };
+	int ret = w.bare ? memtrap(b, name, bare_exit, &w) : -1;
+
+	bare_kvm_stop(w.bare);
+	return ret;
 }
 
 /* What it adds to the round trip that the reply switches the view. */

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A machine (L1) with the real, stock KVM of Debian's kernel, on any host: QEMU's
 # TCG emulates AMD's SVM with nested paging, so that kvm-amd loads in it.
-# Sourced by run, after ../lib/guest.sh.
+# Sourced by run and scripts/bench, after ../lib/guest.sh.
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # set by guest.sh
 
 lab=$(dirname "${BASH_SOURCE[0]}")
+# What is special about the machine in QEMU.
+: "${lab_machine=-smp 2}"
 # The folder with L1's kernel and modules: Debian's 6.1, unless set.
 : "${lab_linux=$(dirname "$(dirname "$kernel")")}"
 
@@ -19,14 +21,15 @@ lab_programs() {
 	done | grep -v "^$SCRY_BUILD" | sort -u | xargs cp -Lu --parents -t "$tree"
 }
 
-# lab_make INITRAMFS: everything that is used in L1.  QEMU must lie in /usr/bin
-# for its firmware to be found.
+# lab_make INITRAMFS [PROGRAM...]: everything that is used in L1, and these.  QEMU must lie
+# in /usr/bin for its firmware to be found.
 lab_make() {
-	local tree=$1.tree
+	local cpio=$1 tree=$1.tree
+	shift
 	mkdir -p "$tree"/{bin,usr/bin,usr/share/qemu,usr/share/seabios,modules,proc,sys,dev,run,tmp}
 	cp "$(command -v busybox)" "$tree/bin/"
 	lab_programs "$tree" "$(command -v qemu-system-x86_64)" "$SCRY_BUILD"/tool/scry \
-		"$SCRY_BUILD"/tests/{conformance/scry-conformance,chaos/scry-chaos,kvmi/kvmi-raw}
+		"$SCRY_BUILD"/tests/{conformance/scry-conformance,kvmi/kvmi-raw} "$@"
 	cp "$SCRY_AGENT" "$tree/"
 	cp -L "$SCRY_BUILD/lib/libscry.so.0" "$tree/lib/x86_64-linux-gnu/"
 	lab_programs "$tree" "$SCRY_AGENT"
@@ -38,20 +41,26 @@ lab_make() {
 	mv "$tree/${kernel##*/}" "$tree/vmlinuz"
 	mv "$tree/${SCRY_INITRD##*/}" "$tree/initrd.gz"
 	cp "$lab/init" "$lab"/l1-* "$tree/"
-	(cd "$tree" && find . | cpio -o -H newc --quiet) >"$1"
+	(cd "$tree" && find . | cpio -o -H newc --quiet) >"$cpio"
 	rm -rf "$tree"
 }
 
-# lab_run INITRAMFS SCRIPT [WORD...]: boot L1 and have it run a script of this
-# folder; what that prints is printed.
-lab_run() {
-	local initramfs=$1 script=$2 words
-	shift 2
+# lab_arguments SCRIPT [WORD...]: L1's kernel has it run a script of this folder.
+lab_arguments() {
+	local script=$1 words
+	shift
 	words=$*
-	# shellcheck disable=SC2046 # words
-	timeout 1400 $(qemu_command 10.0) -accel tcg,tb-size=512 -m 2048 -smp 2 \
+	echo "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check l1.script=$script \
+l1.words=${words// /,}"
+}
+
+# lab_run INITRAMFS SCRIPT [WORD...]: boot L1 in QEMU; what the script prints is printed.
+lab_run() {
+	local initramfs=$1
+	shift
+	# shellcheck disable=SC2046,SC2086 # words
+	timeout 1400 $(qemu_command 10.0) -accel tcg,tb-size=512 -m 2048 $lab_machine \
 		-cpu EPYC,-monitor -nodefaults -display none -serial stdio -no-reboot \
-		-kernel "$lab_linux"/boot/vmlinuz-* -initrd "$initramfs" -append "console=ttyS0 panic=-1 quiet \
-mitigations=off no_timer_check l1.script=$script l1.words=${words// /,}" \
+		-kernel "$lab_linux"/boot/vmlinuz-* -initrd "$initramfs" -append "$(lab_arguments "$@")" \
 		</dev/null 2>&1 | sed -u 's|\r$||'
 }
