@@ -265,7 +265,7 @@ static void test_key(void **state)
 static void test_late(void **state)
 {
 	const struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_INT3 };
-	const struct scry_open_opts opts = { .sz = sizeof(opts), .reply_timeout_ms = 300 };
+	const struct scry_open_opts opts = { .sz = sizeof(opts), .reply_timeout_ms = 1500 };
 	const struct kvmi_event_breakpoint int3 = { .insn_len = 1 };
 	struct world *w = *state;
 	struct scry_event e;
