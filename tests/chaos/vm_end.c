@@ -196,7 +196,7 @@ int vm_end(struct ctx *c, int qemu_pid, const char *how, const char *what)
 		if (!strcmp(doings[i].name, what))
 			run = doings[i].run;
 	CHECK(c, run, "a client cannot do '%s'", what);
-	alarm(60);
+	alarm(200);
 	DO(plan_end(c, qemu_pid, how));
 	start = now_ms();
 	got = run(c);
