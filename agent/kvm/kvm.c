@@ -63,28 +63,47 @@ static void note(struct scry_agent_caps *caps, enum scry_cap cap, const char *te
 	snprintf(caps->cap[cap].reason, sizeof(caps->cap[cap].reason), "%s", text);
 }
 
+#define MSRS "of those at 0, 0x40000000, 0x4b564d00, 0xc0000000 and 0xc0010000, but not x2APIC's"
+
+static void caps_of_msrs(struct scry_agent_caps *caps)
+{
+	static const enum scry_cap both[] = { SCRY_CAP_EVENT_MSR_READ, SCRY_CAP_EVENT_MSR_WRITE };
+	bool filters = has(KVM_CAP_X86_USER_SPACE_MSR) && has(KVM_CAP_X86_MSR_FILTER);
+
+	for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++)
+		if (filters)
+			note(caps, both[i], MSRS);
+		else
+			lacks(caps, both[i], "this kernel's KVM has no MSR filter: 5.10 has");
+}
+
+/* What needs the second mapping of RAM. */
+static void caps_of_traps(struct scry_agent_caps *caps)
+{
+	const char *why = ram_lacks();
+
+	note(caps, SCRY_CAP_VIEWS, "all vCPUs are in one view");
+	if (why) {
+		lacks(caps, SCRY_CAP_EVENT_MEMORY, why);
+		lacks(caps, SCRY_CAP_VIEWS, why);
+	}
+	note(caps, SCRY_CAP_EVENT_BREAKPOINT, why ?
+	     "at four addresses at a time: for others memory would have to be trapped" :
+	     "fast at four addresses, and in the kernel where it may be seen; of the others all that "
+	     "is executed in the page is stepped");
+}
+
 static void caps(struct scry_agent_caps *caps)
 {
 	caps_of_kernel(caps);
-	note(caps, SCRY_CAP_VIEWS, "all vCPUs are in one view");
+	caps_of_msrs(caps);
+	caps_of_traps(caps);
 	note(caps, SCRY_CAP_EVENT_STEP, "interrupts are always held back");
 	note(caps, SCRY_CAP_EVENT_IO, "of ports that QEMU serves, not those that KVM does (PIC, PIT)");
-	if (!has(KVM_CAP_X86_USER_SPACE_MSR) || !has(KVM_CAP_X86_MSR_FILTER)) {
-		lacks(caps, SCRY_CAP_EVENT_MSR_READ, "this kernel's KVM has no MSR filter: 5.10 has");
-		lacks(caps, SCRY_CAP_EVENT_MSR_WRITE, "this kernel's KVM has no MSR filter: 5.10 has");
-	}
 	if (!(kvm_ioctl(kvm.fd, KVM_CHECK_EXTENSION, (void *)KVM_CAP_SET_GUEST_DEBUG2) &
 	      KVM_GUESTDBG_BLOCKIRQ))
 		lacks(caps, SCRY_CAP_EVENT_STEP, "this kernel's KVM cannot step with interrupts "
 		      "blocked: 5.15 can");
-	if (ram_lacks()) {
-		lacks(caps, SCRY_CAP_EVENT_MEMORY, ram_lacks());
-		lacks(caps, SCRY_CAP_VIEWS, ram_lacks());
-	}
-	note(caps, SCRY_CAP_EVENT_BREAKPOINT, ram_lacks() ?
-	     "at four addresses at a time, as guest RAM is private to QEMU" :
-	     "fast at four addresses, and in the kernel where it may be seen; of the others all that "
-	     "is executed in the page is stepped");
 	note(caps, SCRY_CAP_EVENT_START, "of processors that have not run since the machine's reset");
 }
 

@@ -8,6 +8,7 @@
 #include "page.h"
 #include "plant.h"
 #include "ram.h"
+#include "selftest.h"
 
 #define TOO_FINE \
 	"the view is too finely divided, or shows what is no RAM that can be shared"
@@ -97,8 +98,9 @@ static void watch_map(void)
 
 const char *ram_make(void)
 {
-	const char *why = kvm_debug_lacks();
+	const char *why = kvm_tells_nothing();
 
+	why = why ? why : kvm_debug_lacks();
 	if (why)
 		return why;
 	bql_lock();
@@ -253,8 +255,10 @@ void ram_close_all(void)
 
 const char *ram_lacks(void)
 {
-	const char *why;
+	const char *why = kvm_tells_nothing();
 
+	if (why)
+		return why;
 	bql_lock();
 	why = aliases_lack();
 	qemu.bql_unlock();

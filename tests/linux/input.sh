@@ -66,6 +66,7 @@ input_tests() {
 	refuses "non-canonical address read" 1 "canonical" read -V "$vm" 0x8000000000000000 8
 	refuses "virtual address not mapped" 1 "0x10: |0x10 .*present" read -V "$vm" 0x10 8
 	test_that "second client" second_client "$vm"
+	test_that "few files may be open" refused 1 "ulimit -n" bash -c "ulimit -n 5; exec '$scry' info $vm"
 	if [ "$(id -u)" != 0 ]; then
 		skip "$on: no permission on the socket" "only root can act as another user"
 		skip "$on: full disk" "only root can mount one"

@@ -32,8 +32,8 @@ static void report_caps(struct findings *f, int kvm)
 			"for %s, as Linux %s has", needs[i].what, needs[i].since);
 		return;
 	}
-	finding(f, FINDING_OK, "KVM", NULL, "VMs under -accel kvm can be looked into ('scry caps' "
-		"tells what KVM keeps to itself)");
+	finding(f, FINDING_OK, "KVM", NULL, "this kernel's has what the agent needs ('scry caps' "
+		"tells what KVM keeps to itself, 'scry doctor --qemu BINARY -- -accel kvm' tries it)");
 }
 
 static void report_refusal(struct findings *f, int error)

@@ -74,6 +74,20 @@ static bool get_version(const char *binary, char *version, size_t size)
 	return true;
 }
 
+/* Do the user's own arguments say what is to execute the guest? */
+static bool names_accelerator(char *const *args)
+{
+	bool machine = false;
+
+	for (; args && *args; args++) {
+		if (!strcmp(*args, "-accel") || !strcmp(*args, "-enable-kvm") ||
+		    (machine && strstr(*args, "accel=")))
+			return true;
+		machine = !strcmp(*args, "-machine") || !strcmp(*args, "-M");
+	}
+	return false;
+}
+
 static void trial_words(const struct trial *t, struct words *w, const char *binary,
 			const char *agent, char *const *args)
 {
@@ -83,8 +97,10 @@ static void trial_words(const struct trial *t, struct words *w, const char *bina
 	words_add(w, "none");
 	words_add(w, "-m");
 	words_add(w, "16");
-	words_add(w, "-accel");
-	words_add(w, "tcg");
+	if (!names_accelerator(args)) {
+		words_add(w, "-accel");
+		words_add(w, "tcg");
+	}
 	words_add(w, "-object");
 	words_add(w, "memory-backend-memfd,id=scry-ram,size=16M,share=on");
 	words_add(w, "-machine");
@@ -112,13 +128,14 @@ static struct scry_vm *attach(struct trial *t)
 }
 
 /* Look into it: the library's word on what fails, or NULL. */
-static const char *look(struct scry_vm *vm)
+static const char *look(struct scry_vm *vm, struct scry_info *info)
 {
 	struct scry_subscription sub = { .sz = sizeof(sub), .kind = SCRY_EVENT_CPUID };
 	struct scry_regs regs;
 	uint64_t code;
 
-	if (scry_regs_get(vm, 0, &regs) < 0 || scry_subscribe(vm, &sub) < 0 ||
+	if (scry_info(vm, info) < 0 || scry_regs_get(vm, 0, &regs) < 0 ||
+	    (scry_cap(vm, SCRY_CAP_EVENT_CPUID, NULL) && scry_subscribe(vm, &sub) < 0) ||
 	    scry_read_phys_u64(vm, RESET_VECTOR, &code) < 0)
 		return scry_errmsg();
 	return NULL;
@@ -126,15 +143,17 @@ static const char *look(struct scry_vm *vm)
 
 static bool report(struct findings *f, struct trial *t, const char *what)
 {
+	struct scry_info info = { .sz = sizeof(info) };
 	struct scry_vm *vm = attach(t);
 	bool works = false;
 
 	if (vm) {
-		const char *failure = look(vm);
+		const char *failure = look(vm, &info);
 
 		works = !failure;
 		if (works)
-			finding(f, FINDING_OK, what, NULL, "its VMs can be looked into (TCG)");
+			finding(f, FINDING_OK, what, NULL, "its VMs can be looked into: %s",
+				info.hypervisor);
 		else
 			finding(f, FINDING_BAD, what, NULL, "the agent runs in it, but: %s",
 				failure);

@@ -148,6 +148,10 @@ static ssize_t receive_reply(int fd, struct qemu_call *call, void *buf, size_t s
 	take_fds(&msg, call);
 	if (!n)
 		return scry_fail(SCRY_E_GONE, "the VM has ended, or its agent has hung up");
+	/* The kernel leaves out the descriptors that the process has no place for. */
+	if (msg.msg_flags & MSG_CTRUNC && call->fd_count < QEMU_MAX_FDS)
+		return scry_fail(SCRY_E_IO, "this process may open no more files, and the VM's memory "
+				 "is one: raise its limit (ulimit -n)");
 	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		return scry_fail(SCRY_E_PROTOCOL, "the agent sent a message that is too long");
 	return n;
