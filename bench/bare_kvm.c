@@ -73,9 +73,9 @@ static int set_filter(const struct bare_kvm *b)
 
 static int set_cpuid(const struct bare_kvm *b)
 {
-	struct {
+	union {
 		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entry[CPUIDS];
+		uint8_t space[sizeof(struct kvm_cpuid2) + CPUIDS * sizeof(struct kvm_cpuid_entry2)];
 	} all = { .head.nent = CPUIDS };
 
 	return ioctl(b->kvm, KVM_GET_SUPPORTED_CPUID, &all) < 0 ? -1 :
