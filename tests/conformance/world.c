@@ -62,12 +62,34 @@ void sleep_ms(unsigned ms)
 	nanosleep(&ts, NULL);
 }
 
-static int wait_probe(struct ctx *c)
+static int read_header(struct ctx *c)
 {
+	return scry_read_phys(c->vm, PROBE_GPA, &c->probe, sizeof(c->probe));
+}
+
+/* The agent answers before the machine that is being made has its RAM. */
+static int open_made(struct ctx *c)
+{
+	const struct scry_open_opts opts = { .sz = sizeof(opts), .timeout_ms = WAIT_MS };
 	uint64_t end = now_ms() + WAIT_MS;
 
 	for (;;) {
-		OK(c, scry_read_phys(c->vm, PROBE_GPA, &c->probe, sizeof(c->probe)));
+		OK(c, scry_open(&c->vm, c->uri, &opts));
+		if (read_header(c) != SCRY_E_ADDRESS || now_ms() >= end)
+			return 0;
+		scry_close(c->vm);
+		c->vm = NULL;
+		sleep_ms(10);
+	}
+}
+
+int world_open(struct ctx *c)
+{
+	uint64_t end = now_ms() + WAIT_MS;
+
+	DO(open_made(c));
+	for (;;) {
+		OK(c, read_header(c));
 		if (c->probe.magic == PROBE_MAGIC)
 			break;
 		CHECK(c, now_ms() < end, "the guest does not answer: is it the probe?");
@@ -77,14 +99,6 @@ static int wait_probe(struct ctx *c)
 	      c->probe.version, PROBE_VERSION);
 	c->vcpus = c->probe.vcpus;
 	return 0;
-}
-
-int world_open(struct ctx *c)
-{
-	const struct scry_open_opts opts = { .sz = sizeof(opts), .timeout_ms = WAIT_MS };
-
-	OK(c, scry_open(&c->vm, c->uri, &opts));
-	return wait_probe(c);
 }
 
 /* The functions that tests patch, as they were. */
