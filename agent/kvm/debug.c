@@ -6,8 +6,6 @@
 #include "kvm.h"
 #include "ram.h"
 
-#define VECTOR_DB 1
-
 #define QEMUS_OWN (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)
 
 void kvm_debug_set(struct kvcpu *k, const struct kvm_guest_debug *debug)

@@ -24,6 +24,7 @@
 #define RFLAGS_TF     0x100u
 #define RFLAGS_DF     0x400u
 #define RFLAGS_RF     0x10000u
+#define VECTOR_DB     1
 #define VECTOR_BP     3
 
 /* What it keeps of one vCPU, in its thread unless no vCPU executes. */

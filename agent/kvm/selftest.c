@@ -10,12 +10,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "protocol/bits.h"
 #include "selftest.h"
 
 #define PAGE      4096u
 #define CODE      0x1000u		/* guest-physical; the closed page is behind it */
 #define RUN_SIZE  PAGE			/* of what is looked at */
-#define CR0_PE    1u
 #define TSS       0xfffbd000u		/* older processors of Intel's want one */
 
 struct machine {

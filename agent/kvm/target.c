@@ -22,7 +22,6 @@
 #define MSR_CSTAR 0xc0000083u
 
 #define VECTOR_DE 0
-#define VECTOR_DB 1
 #define VECTOR_OF 4
 #define VECTOR_UD 6
 #define VECTOR_NM 7

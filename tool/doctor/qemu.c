@@ -8,6 +8,7 @@
 #include "../common/agentpath.h"
 #include "../common/child.h"
 #include "../common/message.h"
+#include "../common/qemuargs.h"
 #include "../common/term.h"
 #include "../common/words.h"
 #include "doctor.h"
@@ -77,15 +78,13 @@ static bool get_version(const char *binary, char *version, size_t size)
 /* Do the user's own arguments say what is to execute the guest? */
 static bool names_accelerator(char *const *args)
 {
-	bool machine = false;
+	struct qemu_args found;
+	size_t count = 0;
 
-	for (; args && *args; args++) {
-		if (!strcmp(*args, "-accel") || !strcmp(*args, "-enable-kvm") ||
-		    (machine && strstr(*args, "accel=")))
-			return true;
-		machine = !strcmp(*args, "-machine") || !strcmp(*args, "-M");
-	}
-	return false;
+	while (args && args[count])
+		count++;
+	qemu_args_parse(args, count, &found);
+	return found.own_accel;
 }
 
 static void trial_words(const struct trial *t, struct words *w, const char *binary,
