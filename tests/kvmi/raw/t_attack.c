@@ -127,7 +127,10 @@ static int half_a_message(struct tool *t)
 	return guest_moves(t, 0);
 }
 
-/* So few that QEMU has none left; poll() refuses more places than that, and the agent's has 12. */
+/*
+ * So few that QEMU, as tests/kvmi/run starts it, has none left; poll() refuses more places than
+ * that, and the agent's has 12.
+ */
 #define FILES_FEW 12
 
 /* QEMU can open no file for a while. */
