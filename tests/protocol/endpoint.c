@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -194,6 +195,12 @@ static void serve_client(struct endpoint *e, int fd, void *request, struct packe
 	}
 }
 
+static void begin(struct endpoint *e)
+{
+	endpoint_must(!listen(e->listener, 4), "listen");
+	close(e->folder);
+}
+
 static void *run(void *opaque)
 {
 	struct endpoint *e = opaque;
@@ -201,6 +208,10 @@ static void *run(void *opaque)
 	void *request = malloc(sizeof(*reply));
 
 	endpoint_must(reply && request, "malloc");
+	if (e->starts_late) {
+		usleep(100000);
+		begin(e);
+	}
 	for (;;) {
 		int fd = accept4(e->listener, NULL, NULL, SOCK_CLOEXEC);
 
@@ -232,10 +243,13 @@ void endpoint_start(struct endpoint *e)
 	for (uint64_t i = 0; i < ENDPOINT_RAM; i++)
 		e->ram[i] = (unsigned char)(i ^ i >> 8 ^ i >> 16);
 	e->client = -1;
+	e->folder = open(e->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	endpoint_must(e->folder >= 0 && !flock(e->folder, LOCK_EX), "folder");
 	e->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	endpoint_must(e->listener >= 0, "socket");
 	endpoint_must(!bind(e->listener, (struct sockaddr *)&address, sizeof(address)), "bind");
-	endpoint_must(!listen(e->listener, 4), "listen");
+	if (!e->starts_late)
+		begin(e);
 	endpoint_must(!pthread_create(&e->thread, NULL, run, e), "thread");
 }
 

@@ -40,6 +40,7 @@ struct packet {
 struct endpoint {
 	/* For a test to set before endpoint_start(). */
 	unsigned vcpus;
+	bool starts_late;		/* bound, its folder locked, and not listening yet */
 	void (*spoil)(struct endpoint *e, struct packet *reply);
 	void (*stop)(struct endpoint *e, unsigned vcpu, bool stop);
 	void (*hung_up)(struct endpoint *e);
@@ -56,7 +57,7 @@ struct endpoint {
 
 	/* endpoint.c's own. */
 	char dir[64];
-	int listener;
+	int listener, folder;
 	_Atomic int client;
 	pthread_t thread;
 };

@@ -260,6 +260,27 @@ static void test_good(void **state)
 	each_call(state, NULL, 0);
 }
 
+static int start_late(void **state)
+{
+	struct hostile *h;
+
+	if (hostile_start(state) < 0)
+		return -1;
+	h = *state;
+	endpoint_end(&h->endpoint);
+	h->endpoint.starts_late = true;
+	endpoint_start(&h->endpoint);
+	return 0;
+}
+
+/* The agent's socket has its name, and does not listen yet. */
+static void test_starting(void **state)
+{
+	struct hostile *h = *state;
+
+	hostile_open(h);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, hostile_start, hostile_end)
@@ -267,6 +288,7 @@ int main(void)
 		TEST(good), TEST(empty), TEST(tiny), TEST(bare), TEST(short), TEST(long),
 		TEST(huge), TEST(other), TEST(silent), TEST(hang_up), TEST(too_many_files),
 		TEST(malformed_failure), TEST(failure_text),
+		cmocka_unit_test_setup_teardown(test_starting, start_late, hostile_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -11,6 +14,8 @@
 #include "../../peer.h"
 #include "connection.h"
 #include "qemu.h"
+
+#define LOCK_TRIES 500	/* a millisecond each */
 
 static int not_ours(const char *path)
 {
@@ -59,6 +64,31 @@ static void set_timeout(int fd, int timeout_ms)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 }
 
+/* An agent holds its folder's lock from before its socket has a name until it listens. */
+static void wait_for_maker(const struct sockaddr_un *address)
+{
+	char copy[sizeof(address->sun_path)];
+	int folder;
+
+	strcpy(copy, address->sun_path);
+	folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder < 0)
+		return;
+	for (int i = 0; flock(folder, LOCK_SH | LOCK_NB) < 0 && i < LOCK_TRIES; i++)
+		usleep(1000);
+	close(folder);
+}
+
+static int connect_to(int fd, const struct sockaddr_un *address)
+{
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+		return 0;
+	if (errno != ECONNREFUSED)
+		return -1;
+	wait_for_maker(address);
+	return connect(fd, (const struct sockaddr *)address, sizeof(*address));
+}
+
 int qemu_connect(const char *path, int timeout_ms)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -72,7 +102,7 @@ int qemu_connect(const char *path, int timeout_ms)
 	if (fd < 0)
 		return scry_fail(SCRY_E_IO, "cannot make a socket: %s", strerror(errno));
 	set_timeout(fd, timeout_ms);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+	if (connect_to(fd, &address) < 0) {
 		int ret = connect_failed(path);
 
 		close(fd);
