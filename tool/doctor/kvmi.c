@@ -71,12 +71,13 @@ bool doctor_kvmi_try(struct findings *f, const char *socket)
 		finding(f, FINDING_BAD, "VM", fix[0] ? fix : NULL, "%s", scry_errmsg());
 		return false;
 	}
-	if (scry_info(vm, &info) < 0)
+	ret = scry_info(vm, &info);
+	if (ret < 0)
 		finding(f, FINDING_BAD, "VM", NULL, "%s", scry_errmsg());
 	else
 		finding(f, FINDING_OK, "VM", NULL, "%s, %s, %u vCPUs, RAM %s", info.name,
 			info.hypervisor, info.vcpus, ways[info.ram_access]);
 	tell_denied(f, vm);
 	scry_close(vm);
-	return true;
+	return !ret;
 }
