@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A machine (L1) with the real, stock KVM of Debian's kernel, on any host: QEMU's
-# TCG emulates AMD's SVM with nested paging, so that kvm-amd loads in it.
+# TCG emulates AMD's SVM with nested paging, so that kvm-amd loads in it; or
+# Bochs emulates Intel's VMX, for kvm-intel.
 # Sourced by run and scripts/bench, after ../lib/guest.sh.
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # set by guest.sh
@@ -63,4 +64,34 @@ lab_run() {
 		-cpu EPYC,-monitor -nodefaults -display none -serial stdio -no-reboot \
 		-kernel "$lab_linux"/boot/vmlinuz-* -initrd "$initramfs" -append "$(lab_arguments "$@")" \
 		</dev/null 2>&1 | sed -u 's|\r$||'
+}
+
+# lab_run_bochs INITRAMFS SCRIPT [WORD...]: the same in Bochs, where time goes by instructions.
+lab_run_bochs() {
+	local dir=$work/bochs xen bochs pid line ended=
+	xen=$(echo "$SCRY_CACHE"/xen-*)
+	bochs=$(echo "$SCRY_CACHE"/bochs-*)
+	# shellcheck source=../lib/bochs.sh
+	. "$lab/../lib/bochs.sh"
+	mkdir -p "$dir/iso/boot"
+	cp "$lab_linux"/boot/vmlinuz-* "$dir/iso/boot/vmlinuz"
+	ln "$1" "$dir/iso/boot/initramfs"
+	shift
+	cat >"$dir/grub.cfg" <<-EOT
+	linux (cd)/boot/vmlinuz $(lab_arguments "$@") nokaslr tsc=reliable apparmor=0
+	initrd (cd)/boot/initramfs
+	boot
+	EOT
+	bochs_medium "$dir" linux || return
+	: >"$dir/console"
+	(bochs_boot "$dir" 768) >"$dir/log" 2>&1 &
+	pid=$!
+	echo $pid >"$work/bochs.pid"
+	while IFS= read -r line; do
+		printf '%s\n' "$line"
+		[ "$line" = "L1: end" ] || continue
+		ended=1
+		kill -KILL $pid
+	done < <(timeout 1400 tail --pid=$pid -f -s 0.1 -n +1 "$dir/console" | sed -u 's|\r$||')
+	[ "$ended" ] || tail -n 5 "$dir/log" "$dir/bochs.log"
 }
