@@ -41,7 +41,7 @@ static void lacks(struct scry_agent_caps *caps, enum scry_cap cap, const char *w
 static void caps_of_kernel(struct scry_agent_caps *caps)
 {
 	static const enum scry_cap in_kernel[] = {
-		SCRY_CAP_EVENT_HLT, SCRY_CAP_EVENT_RDTSC, SCRY_CAP_EVENT_INVLPG,
+		SCRY_CAP_EVENT_RDTSC, SCRY_CAP_EVENT_INVLPG,
 		SCRY_CAP_EVENT_SYSCALL, SCRY_CAP_EVENT_INTERRUPT,
 	};
 	static const enum scry_cap by_sites[] = {
@@ -56,6 +56,14 @@ static void caps_of_kernel(struct scry_agent_caps *caps)
 		lacks(caps, in_kernel[i], IN_KERNEL);
 	lacks(caps, SCRY_CAP_PT, "under KVM the packets are the processor's own: use -accel tcg to "
 	      "have them made");
+}
+
+static void caps_of_hlt(struct scry_agent_caps *caps)
+{
+	const char *why = kvm_hlt_lacks();
+
+	if (why)
+		lacks(caps, SCRY_CAP_EVENT_HLT, why);
 }
 
 static void note(struct scry_agent_caps *caps, enum scry_cap cap, const char *text)
@@ -96,6 +104,7 @@ static void caps_of_traps(struct scry_agent_caps *caps)
 static void caps(struct scry_agent_caps *caps)
 {
 	caps_of_kernel(caps);
+	caps_of_hlt(caps);
 	caps_of_msrs(caps);
 	caps_of_traps(caps);
 	note(caps, SCRY_CAP_EVENT_STEP, "interrupts are always held back");
@@ -124,6 +133,11 @@ static void inject_next(struct vcpu *vcpu, const struct scry_exception *exceptio
 {
 	vcpu->injection = *exception;
 	vcpu->injects = true;
+	if (!kvm_halts_in_qemu())
+		return;
+	bql_lock();
+	cpu_put32(vcpu->cpu, cpu_layout.halted, 0);
+	qemu.bql_unlock();
 }
 
 static const char *subscription_lacks(const struct scry_subscription *sub)

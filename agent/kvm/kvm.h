@@ -157,12 +157,17 @@ bool kvm_insn(struct kvcpu *k, struct kvm_insn *insn);
 /* clock.c */
 void kvm_clocks(bool stop);
 
-/* msr_exit.c, io_exit.c, debug.c */
+/* msr_exit.c, io_exit.c, hlt_exit.c, debug.c */
 /* Why KVM cannot tell of these; NULL = it can. */
 const char *kvm_msr_lacks(const struct scry_subscription *sub);
 void kvm_msr_arm(const struct filters *filters);
 enum kvm_outcome kvm_msr_exit(struct vcpu *vcpu, struct kvcpu *k);
 enum kvm_outcome kvm_io_exit(struct vcpu *vcpu, struct kvcpu *k);
+enum kvm_outcome kvm_hlt_exit(struct vcpu *vcpu, struct kvcpu *k);
+/* Does HLT halt in QEMU, which has the local APICs? */
+bool kvm_halts_in_qemu(void);
+/* Why HLT is no event; NULL = it is one. */
+const char *kvm_hlt_lacks(void);
 /*
  * io_done.c: if KVM has done with the OUT or OUTS of this exit, put the vCPU back in front
  * of it; *after is how to go on with it.

@@ -158,8 +158,14 @@ static bool prepare(struct vcpu *vcpu, struct kvcpu *k)
 
 int kvm_enter(struct kvcpu *k)
 {
-	int ret = kvm_ioctl(k->fd, KVM_RUN, NULL), err = errno;
+	int ret, err;
 
+	if (k->step.on)
+		k->run->request_interrupt_window = 0;
+	ret = kvm_ioctl(k->fd, KVM_RUN, NULL);
+	err = errno;
+	if (k->step.on)		/* QEMU's local APIC, where it has one, waits as KVM's does */
+		k->run->ready_for_interrupt_injection = 0;
 	if (ret >= 0 || err != EINTR)
 		k->progress.raises = false;
 	if (k->step.on && (ret < 0 || !kvm_step_ended(k)))
@@ -178,6 +184,8 @@ enum kvm_outcome kvm_look(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 		return kvm_msr_exit(vcpu, k);
 	case KVM_EXIT_IO:
 		return asks ? kvm_io_exit(vcpu, k) : KVM_TO_QEMU;
+	case KVM_EXIT_HLT:
+		return asks ? kvm_hlt_exit(vcpu, k) : KVM_TO_QEMU;
 	case KVM_EXIT_DEBUG:
 		return asks || breakpoint_any() || k->step.on || k->step.flags_out ?
 		       kvm_debug_exit(vcpu, k) : KVM_TO_QEMU;

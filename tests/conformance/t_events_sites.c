@@ -246,12 +246,7 @@ static int invlpg(struct ctx *c)
 
 static int hlt(struct ctx *c)
 {
-	struct site s = { .sub = SUB(HLT), .op = OP(HLT) };
-	struct probe_vcpu blocks[PROBE_VCPUS];
-	struct pump p = { 0 };
-
-	DO(site_run(c, &s, &p, blocks));
-	return site_ends_with(c, blocks, SITE_ROUNDS, 0);
+	return site_all_replies(c, (struct site){ .sub = SUB(HLT), .op = OP(HLT) });
 }
 
 static int syscall_insn(struct ctx *c)
