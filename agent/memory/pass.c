@@ -38,14 +38,20 @@ void pass_fetch(struct vcpu *vcpu)
 	cpu_put64(cpu, cpu_layout.eflags, cpu_get64(cpu, cpu_layout.eflags) | EFLAGS_RF);
 }
 
+static uint64_t rcx_of(const struct vcpu *vcpu)
+{
+	return cpu_gpr(vcpu->cpu)[SCRY_REG_RCX];
+}
+
 void pass_access(struct vcpu *vcpu, const struct trap *trap)
 {
 	struct pass *pass = &vcpu->pass;
 
-	if (pass->rip != vcpu->rip || pass->count == PASS_MOST)
+	if (pass->rip != vcpu->rip || pass->rcx != rcx_of(vcpu) || pass->count == PASS_MOST)
 		pass->count = 0;
 	pass->again = false;
 	pass->rip = vcpu->rip;
+	pass->rcx = rcx_of(vcpu);
 	pass->page[pass->count].gfn = trap->gpa >> 12;
 	pass->page[pass->count].host_pc = trap->host_pc;
 	pass->page[pass->count++].access = trap->access;
@@ -61,11 +67,18 @@ static bool goes_on(const struct pass *pass, const struct vcpu *vcpu, uintptr_t 
 	return same;
 }
 
+/* QEMU 7.2 has HF_INHIBIT_IRQ until all rounds of REP are done, and RCX counts them. */
+static bool is_same(const struct pass *pass, const struct vcpu *vcpu, const struct trap *trap)
+{
+	return cpu_hflags(vcpu->cpu) & HF_INHIBIT_IRQ && pass->rip == vcpu->rip &&
+	       (trap->access == SCRY_EXEC || pass->rcx == rcx_of(vcpu));
+}
+
 bool pass_has(struct vcpu *vcpu, const struct trap *trap)
 {
 	struct pass *pass = &vcpu->pass;
 
-	if (!(cpu_hflags(vcpu->cpu) & HF_INHIBIT_IRQ) || pass->rip != vcpu->rip) {
+	if (!is_same(pass, vcpu, trap)) {
 		if (!goes_on(pass, vcpu, trap->host_pc))
 			pass->count = 0;
 		return false;
