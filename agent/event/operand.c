@@ -112,20 +112,36 @@ static unsigned code_bytes(struct qemu_cpu *cpu, uint8_t *bytes)
 	return view_read(vcpu, address, bytes, len) ? len : 0;
 }
 
-unsigned operand_insn_len(struct qemu_cpu *cpu, bool *locked)
+/* The instruction at the vCPU's rip, if it is known. */
+static bool decode_at_rip(struct qemu_cpu *cpu, ZydisDecodedInstruction *insn)
 {
-	ZydisDecodedInstruction insn;
 	ZydisDecoder decoder;
 	ZydisStackWidth stack;
 	ZydisMachineMode mode = machine_mode(cpu, &stack);
 	uint8_t bytes[ZYDIS_MAX_INSTRUCTION_LENGTH];
 	unsigned len = code_bytes(cpu, bytes);
 
+	return len && ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) &&
+	       ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, len, insn));
+}
+
+unsigned operand_insn_len(struct qemu_cpu *cpu, bool *locked)
+{
+	ZydisDecodedInstruction insn;
+
 	*locked = false;
-	if (!len || !ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) ||
-	    !ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, len, &insn)))
+	if (!decode_at_rip(cpu, &insn))
 		return 0;
 	*locked = insn.attributes & ZYDIS_ATTRIB_HAS_LOCK ||
 		  (insn.mnemonic == ZYDIS_MNEMONIC_XCHG && insn.raw.modrm.mod != 3);
 	return insn.length;
+}
+
+bool operand_repeats(struct qemu_cpu *cpu)
+{
+	ZydisDecodedInstruction insn;
+
+	return decode_at_rip(cpu, &insn) &&
+	       insn.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
+				  ZYDIS_ATTRIB_HAS_REPNE);
 }

@@ -13,6 +13,9 @@
  */
 unsigned operand_insn_len(struct qemu_cpu *cpu, bool *locked);
 
+/* Is the instruction at the vCPU's rip one of string's that REP repeats? */
+bool operand_repeats(struct qemu_cpu *cpu);
+
 /*
  * The linear address of the memory operand of the instruction, of len bytes, at
  * the vCPU's rip.  False if it cannot be found out.

@@ -7,6 +7,7 @@
 #include "agent/vcpu/xsave.h"
 #include "answer.h"
 #include "command.h"
+#include "fault.h"
 #include "ids.h"
 #include "mtrr.h"
 #include "options.h"
@@ -254,8 +255,10 @@ static void take_reply(struct kvmi_state *state, const struct kvmi_mail *mail)
 	else if (kvmi_reply_take(kvmi_options.generation, state->event, mail->payload,
 				 mail->header.size, &state->reply))
 		kvmi_out_hang_up("a reply that does not fit its event");
-	else
+	else {
+		kvmi_fault_reply(state);
 		state->waits = false;
+	}
 }
 
 static void answer(const struct kvmi_mail *mail, int status, const void *data, size_t size)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/accel.h"
 #include "agent/event/exception.h"
-#include "agent/memory/slat.h"
 #include "agent/vcpu/change.h"
 #include "event.h"
+#include "fault.h"
 #include "options.h"
 #include "serve.h"
 
@@ -20,8 +20,7 @@ static void again(struct vcpu *vcpu)
 	vcpu->jumps = true;
 }
 
-/* Ask, and do what every kind of event has in common.  False: nothing is left to do. */
-static bool ask(struct kvmi_state *state, enum kvmi_event event, const void *part, size_t size)
+bool kvmi_event_ask(struct kvmi_state *state, enum kvmi_event event, const void *part, size_t size)
 {
 	struct vcpu *vcpu = state->vcpu;
 
@@ -61,7 +60,7 @@ static void on_cr(struct kvmi_state *state, const struct scry_event *e)
 	uint64_t value;
 
 	if (!(atomic_load(&state->crs) >> e->cr.cr & 1) || part.old_value == part.new_value ||
-	    !ask(state, KVMI_EVENT_CR, &part, sizeof(part)))
+	    !kvmi_event_ask(state, KVMI_EVENT_CR, &part, sizeof(part)))
 		return;
 	value = state->reply.new_value;
 	if (value == part.new_value && !state->sets)
@@ -87,7 +86,7 @@ static void on_msr(struct kvmi_state *state, const struct scry_event *e)
 	uint64_t value;
 
 	if (!wants_msr(state, part.msr) || e->msr.faults || part.old_value == part.new_value ||
-	    !ask(state, KVMI_EVENT_MSR, &part, sizeof(part)))
+	    !kvmi_event_ask(state, KVMI_EVENT_MSR, &part, sizeof(part)))
 		return;
 	value = state->reply.new_value;
 	/* Another register than it was is none that it comes from. */
@@ -113,8 +112,8 @@ static void on_xsetbv(struct kvmi_state *state, const struct scry_event *e)
 	    put(state->vcpu, SCRY_REG_XCR0, part.new_value) < 0)
 		return;
 	skip(state->vcpu);
-	ask(state, KVMI_EVENT_XSETBV, &part,
-	    kvmi_options.generation == KVMI_V12 ? sizeof(part) : 0);
+	kvmi_event_ask(state, KVMI_EVENT_XSETBV, &part,
+		       kvmi_options.generation == KVMI_V12 ? sizeof(part) : 0);
 }
 
 /* INT 3 of two bytes is an interrupt that a hypervisor does not see. */
@@ -130,7 +129,7 @@ static void on_int3(struct kvmi_state *state, const struct scry_event *e)
 	    (qemu.cpu_memory_rw_debug(state->vcpu->cpu, at + e->insn_len - 1, &opcode, 1, false) != 0 ||
 	     opcode != OPCODE_INT3))
 		return;
-	ask(state, KVMI_EVENT_BREAKPOINT, &part, sizeof(part));
+	kvmi_event_ask(state, KVMI_EVENT_BREAKPOINT, &part, sizeof(part));
 }
 
 static void on_descriptor(struct kvmi_state *state, const struct scry_event *e)
@@ -142,7 +141,7 @@ static void on_descriptor(struct kvmi_state *state, const struct scry_event *e)
 	const struct kvmi_event_descriptor part = { .descriptor = number[e->desc.table & 3],
 						    .write = e->desc.access == SCRY_WRITE };
 
-	ask(state, KVMI_EVENT_DESCRIPTOR, &part, sizeof(part));
+	kvmi_event_ask(state, KVMI_EVENT_DESCRIPTOR, &part, sizeof(part));
 }
 
 /* The guest asks for it by name; what other hypercalls do is QEMU's business. */
@@ -155,7 +154,7 @@ static void on_hypercall(struct kvmi_state *state, const struct scry_event *e)
 	    gpr[wide ? SCRY_REG_RDI : SCRY_REG_RBX] != KVMI_HYPERCALL_EVENT ||
 	    gpr[wide ? SCRY_REG_RSI : SCRY_REG_RCX] != 0)
 		return;
-	ask(state, KVMI_EVENT_HYPERCALL, NULL, 0);
+	kvmi_event_ask(state, KVMI_EVENT_HYPERCALL, NULL, 0);
 	put(state->vcpu, SCRY_REG_RAX, 0);
 	skip(state->vcpu);
 }
@@ -166,27 +165,7 @@ static void on_cpuid(struct kvmi_state *state, const struct scry_event *e)
 						  .subleaf = e->cpuid.subleaf,
 						  .insn_len = (uint8_t)e->insn_len };
 
-	ask(state, KVMI_EVENT_CPUID, &part, sizeof(part));
-}
-
-/* What the view that the vCPU is in at the moment traps. */
-static uint32_t traps_at(const struct vcpu *vcpu, uint64_t gpa)
-{
-	return vcpu->slat ? (uint32_t)slat_find(vcpu->slat, gpa >> 12 & SLAT_GFNS) : 0;
-}
-
-/* One that reads and writes is told of as both, one after the other. */
-static void on_memory(struct kvmi_state *state, const struct scry_event *e)
-{
-	struct kvmi_event_pf part = { .gva = e->memory.gva, .gpa = e->memory.gpa };
-
-	for (uint32_t bit = SCRY_READ; bit <= SCRY_EXEC; bit <<= 1) {
-		if (!(e->memory.access & traps_at(state->vcpu, part.gpa) & bit))
-			continue;
-		part.access = (uint8_t)bit;
-		if (!ask(state, KVMI_EVENT_PF, &part, sizeof(part)) || state->vcpu->changes)
-			return;
-	}
+	kvmi_event_ask(state, KVMI_EVENT_CPUID, &part, sizeof(part));
 }
 
 static void on_step(struct kvmi_state *state)
@@ -194,7 +173,7 @@ static void on_step(struct kvmi_state *state)
 	const struct kvmi_event_singlestep part = { 0 };
 
 	if (atomic_load(&state->steps))
-		ask(state, KVMI_EVENT_SINGLESTEP, &part, sizeof(part));
+		kvmi_event_ask(state, KVMI_EVENT_SINGLESTEP, &part, sizeof(part));
 }
 
 static enum kvmi_event event_of(const struct scry_event *event)
@@ -246,7 +225,7 @@ static void tell(struct kvmi_state *state, const struct scry_event *event)
 		on_cpuid(state, event);
 		break;
 	case SCRY_EVENT_MEMORY:
-		on_memory(state, event);
+		kvmi_fault(state, event);
 		break;
 	case SCRY_EVENT_STEP:
 		on_step(state);
@@ -260,6 +239,8 @@ void kvmi_event(struct kvmi_state *state, const struct scry_event *event)
 
 	if (always || is_wanted(state, event_of(event)))
 		tell(state, event);
+	else if (event->kind == SCRY_EVENT_MEMORY)
+		kvmi_fault_end(state);
 	/* Told of or not, it is not as if the client had gone. */
 	state->vcpu->answered = !kvmi_is_released(state);
 }

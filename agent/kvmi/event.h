@@ -13,4 +13,10 @@ void kvmi_event(struct kvmi_state *state, const struct scry_event *event);
 /* The same of the exception that is about to be injected for it. */
 void kvmi_event_trap(struct kvmi_state *state);
 
+/*
+ * Ask, and do what every kind of event has in common.  False: nothing is left to do.
+ * For what tells of an event itself.
+ */
+bool kvmi_event_ask(struct kvmi_state *state, enum kvmi_event event, const void *part, size_t size);
+
 #endif

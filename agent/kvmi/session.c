@@ -5,6 +5,7 @@
 #include "agent/client/client.h"
 #include "agent/memory/memory_map.h"
 #include "agent/memory/phys.h"
+#include "agent/memory/substitute.h"
 #include "answer.h"
 #include "ids.h"
 #include "options.h"
@@ -43,6 +44,7 @@ static void reset(struct kvmi_state *state)
 		atomic_store_explicit(&state->msrs[i], 0, memory_order_relaxed);
 	atomic_store(&state->task, NULL);
 	state->waits = state->sets = false;
+	substitute_forget(state->vcpu);
 }
 
 static void begin(struct kvmi_state *state)
@@ -130,29 +132,35 @@ static int answer_info(const struct kvmi_header *h)
 static int answer_max_gfn(const struct kvmi_header *h)
 {
 	const struct memory_map *map;
-	uint64_t gfn;
+	uint64_t gfn = 0;
 
 	bql_lock();
 	map = memory_map();
-	gfn = map->count ? (map->region[map->count - 1].gpa + map->region[map->count - 1].size) >> 12 : 0;
+	for (uint32_t i = 0; i < map->count; i++)
+		if (!(map->region[i].flags & SCRY_AGENT_REGION_FRAMES))
+			gfn = (map->region[i].gpa + map->region[i].size) >> 12;
 	qemu.bql_unlock();
 	kvmi_answer(&session.how, h, 0, &gfn, sizeof(gfn));
 	return 0;
 }
 
-/* A kernel looks pages up as ones that can be written: it has none where there is ROM. */
-static bool is_rom(uint64_t gpa)
+/*
+ * A kernel looks pages up as ones that can be written: it has none where there is ROM.
+ * And none where the agent keeps substitutes.
+ */
+static bool is_closed(uint64_t gpa)
 {
+	const uint32_t closes = SCRY_REGION_ROM | SCRY_AGENT_REGION_FRAMES;
 	const struct memory_map *map;
-	bool rom = false;
+	bool closed = false;
 
 	bql_lock();
 	map = memory_map();
 	for (uint32_t i = 0; i < map->count; i++)
 		if (gpa >= map->region[i].gpa && gpa - map->region[i].gpa < map->region[i].size)
-			rom = map->region[i].flags & SCRY_REGION_ROM;
+			closed = map->region[i].flags & closes;
 	qemu.bql_unlock();
-	return rom;
+	return closed;
 }
 
 static int access_memory(const struct kvmi_header *h, const struct kvmi_request *r)
@@ -164,7 +172,7 @@ static int access_memory(const struct kvmi_header *h, const struct kvmi_request 
 
 	if (write)
 		memcpy(page, r->physical.data, r->physical.size);
-	if (is_rom(r->physical.gpa) ||
+	if (is_closed(r->physical.gpa) ||
 	    phys_access(r->physical.gpa, page, r->physical.size, write, text, sizeof(text)) < 0)
 		err = -KVMI_ENOENT;
 	kvmi_answer(&session.how, h, err, page, write ? 0 : r->physical.size);

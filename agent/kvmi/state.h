@@ -7,6 +7,14 @@
 #include "protocol/futex.h"
 #include "request.h"
 
+/* What the tool says of an instruction's further rounds, by REP. */
+struct kvmi_rounds {
+	bool repeats;		/* it has some */
+	bool complete;		/* they are not told of */
+	uint64_t rip;
+	uint64_t told, last;	/* RCX in the round that was told of, in the last one seen */
+};
+
 /* What the server keeps of one vCPU. */
 struct kvmi_state {
 	struct vcpu *vcpu;
@@ -30,6 +38,7 @@ struct kvmi_state {
 	struct kvmi_reply reply;
 	bool sets;			/* the registers to set when it is answered */
 	struct kvmi_gprs gprs;
+	struct kvmi_rounds rounds;	/* of the last that it was told of */
 
 	/* What its thread asks the service to do, and waits for; NULL = done. */
 	void (*_Atomic task)(struct kvmi_state *state);

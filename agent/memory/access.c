@@ -6,6 +6,7 @@
 #include "memory_event.h"
 #include "pass.h"
 #include "slat.h"
+#include "substitute.h"
 
 /*
  * Every first access to a page comes to x86_cpu_tlb_fill(), which walks the page
@@ -76,6 +77,10 @@ static void set_page(struct qemu_cpu *cpu, uint64_t gva, uint64_t gpa, uint64_t 
 			prot &= (int)permitted(entry);
 		else
 			size = LESS_THAN_A_PAGE;
+	}
+	if (entry & SCRY_READ && substitute_finds(vcpu, &gpa)) {
+		prot &= (int)SCRY_READ;
+		size = LESS_THAN_A_PAGE;
 	}
 	original_set(cpu, gva, gpa, attrs, prot, mmu, size);
 }

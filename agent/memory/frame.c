@@ -90,6 +90,11 @@ bool frame_destroy(uint64_t gfn)
 	return true;
 }
 
+void *frame_memory(uint64_t gpa)
+{
+	return frames.memory + (gpa - FRAMES_BASE);
+}
+
 bool frame_at(uint64_t gpa, int *fd)
 {
 	*fd = frames.fd;

@@ -19,6 +19,9 @@ uint64_t frame_create(void);
 /* False if there is none of this number. */
 bool frame_destroy(uint64_t gfn);
 
+/* Where QEMU has the frame at this address, which frame_create() gave. */
+void *frame_memory(uint64_t gpa);
+
 /* Is this address in them, free or not?  Then *fd is their file. */
 bool frame_at(uint64_t gpa, int *fd);
 

@@ -12,6 +12,7 @@
 #include "pass.h"
 #include "phys.h"
 #include "slat.h"
+#include "substitute.h"
 #include "view.h"
 
 #define PAGE         UINT64_C(4096)
@@ -208,8 +209,10 @@ void memory_event(struct vcpu *vcpu, uint64_t gpa, uint64_t entry)
 	struct trap t = trap_of(vcpu, gpa);
 	uint64_t eip = cpu_get64(vcpu->cpu, cpu_layout.eip);
 
-	if (!could_be_wanted(vcpu, t, entry))
+	if (!could_be_wanted(vcpu, t, entry)) {
+		substitute_end(vcpu);
 		return;
+	}
 	if (t.host_pc)
 		restore_state(vcpu, t.host_pc);
 	vcpu->rip = cpu_get64(vcpu->cpu, cpu_layout.eip);

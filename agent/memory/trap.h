@@ -23,10 +23,16 @@ struct trap {
 	bool silent;		/* nobody wants to know of it, but it is to come by each time */
 };
 
+/* Data that is read in place of memory's, from gva on; size 0 = none.  gpa 0: there is no frame yet. */
+struct substitute {
+	uint64_t gva, gpa;
+	uint32_t size;
+};
+
 /* What of an instruction has been told of. */
 #define PASS_MOST 16
 struct pass {
-	uint64_t rip;
+	uint64_t rip, rcx;
 	bool again;		/* it is tried again */
 	unsigned count;
 	struct {

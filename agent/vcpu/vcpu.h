@@ -75,6 +75,7 @@ struct vcpu {
 	struct trap deferred;		/* to tell of between blocks, unless its access is 0 */
 	struct pass pass;
 	struct step_over over;
+	struct substitute substitute;
 	bool inhibits;			/* the next instruction, STI, defers interrupts */
 };
 

@@ -29,6 +29,7 @@ static const struct {
 	{ "stuck", tests_stuck, false },
 	{ "attack", tests_attack, false },
 	{ "frozen", tests_frozen, false },
+	{ "given", tests_given, false },
 };
 
 /* Each on a connection of its own, so that none has what another has left. */

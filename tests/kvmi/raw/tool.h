@@ -39,7 +39,8 @@ struct test {
 
 extern const struct test tests_commands[], tests_events[], tests_flow[], tests_hostile[],
 	tests_denied[], tests_key[], tests_asleep[], tests_hold[],
-	tests_trace[], tests_dies[], tests_stuck[], tests_attack[], tests_frozen[];
+	tests_trace[], tests_dies[], tests_stuck[], tests_attack[], tests_frozen[],
+	tests_given[];
 
 int fail(struct tool *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
