@@ -225,18 +225,17 @@ static int copy(struct tool *t, uint64_t times)
 			   0xb9, ROUNDS, 0, 0, 0, 0xf3, 0xa4, 0xc3 };
 	uint64_t from = SOURCE(t), to = TARGET(t);
 	const struct probe_op run = OP(EXEC, .arg = CODE(t));
-	const uint8_t zero[ROUNDS] = { 0 };
 
 	memcpy(code + 2, &from, sizeof(from));
 	memcpy(code + 12, &to, sizeof(to));
 	DO(tool_poke(t, CODE(t), code, sizeof(code)));
-	DO(tool_poke(t, to, zero, sizeof(zero)));
 	return guest_start(t, 0, &run, 1, times);
 }
 
 /* The rest of it is not told of; what is copied is memory's, but for the first `given` bytes. */
 static int copied(struct tool *t, unsigned given)
 {
+	const uint8_t zero[ROUNDS] = { 0 };
 	uint8_t from[ROUNDS], to[ROUNDS];
 
 	DO(guest_wait(t, 0, NULL));
@@ -244,7 +243,7 @@ static int copied(struct tool *t, unsigned given)
 	DO(tool_peek(t, TARGET(t), to, sizeof(to)));
 	for (unsigned i = 0; i < ROUNDS; i++)
 		CHECK(t, to[i] == (i < given ? 0xa0 + i : from[i]), "byte %u is %#x", i, to[i]);
-	return 0;
+	return tool_poke(t, TARGET(t), zero, sizeof(zero));
 }
 
 /* One round: the read and the write. */
