@@ -11,6 +11,7 @@
 #include "kvm.h"
 #include "ram.h"
 #include "slot.h"
+#include "sync.h"
 
 #define RUN_SIZE 8192	/* struct kvm_run, and a page with the data of ports */
 
@@ -43,16 +44,40 @@ static void count(void (*step)(struct qemu_cpu *cpu))
 	errno = err;
 }
 
-int kvm_ioctl(int fd, unsigned long request, void *argument)
+static struct kvcpu *known(int fd)
+{
+	unsigned count = __atomic_load_n(&kvm.vcpus, __ATOMIC_ACQUIRE);
+
+	for (unsigned i = 0; i < count; i++)
+		if (kvm.vcpu[i].fd == fd)
+			return &kvm.vcpu[i];
+	return NULL;
+}
+
+static int run_counted(struct kvcpu *k)
 {
 	int answer;
 
-	if (request != KVM_RUN)
-		return original(fd, request, argument);
+	sync_enter(k);
 	count(ioctl_begin);
-	answer = original(fd, request, argument);
+	answer = original(k->fd, KVM_RUN, NULL);
 	count(ioctl_end);
+	sync_left(k, answer);
 	return answer;
+}
+
+int kvm_ioctl(int fd, unsigned long request, void *argument)
+{
+	struct kvcpu *k = known(fd);
+
+	if (!k)
+		return original(fd, request, argument);
+	if (request == KVM_RUN)
+		return run_counted(k);
+	if (sync_answers(k, request, argument))
+		return 0;
+	sync_request(k, request);
+	return original(fd, request, argument);
 }
 
 /* A vCPU that waits for the client in here does not keep QEMU waiting. */
@@ -102,14 +127,6 @@ static void vcpu_created(int fd)
 	__atomic_store_n(&kvm.vcpus, kvm.vcpus + 1, __ATOMIC_RELEASE);
 }
 
-static struct kvcpu *known(int fd)
-{
-	for (unsigned i = 0; i < kvm.vcpus; i++)
-		if (kvm.vcpu[i].fd == fd)
-			return &kvm.vcpu[i];
-	return NULL;
-}
-
 /* QEMU makes a vCPU that has been unplugged into another: what was known of it has ended. */
 static void vcpu_set_up(int fd)
 {
@@ -129,6 +146,7 @@ static void heard(int fd, unsigned long request, void *argument, int answer)
 	switch (request) {
 	case KVM_CREATE_VCPU:
 		kvm.fd = fd;
+		kvm.syncs = sync_possible();
 		vcpu_created(answer);
 		break;
 	case KVM_SET_CPUID2:
@@ -180,14 +198,16 @@ static int set_slot(int fd, unsigned long request, const void *slot)
 static int hook(int fd, unsigned long request, void *argument)
 {
 	struct vcpu *vcpu;
-	struct kvcpu *k;
+	struct kvcpu *k = known(fd);
 	int answer;
 
+	if (k)
+		sync_request(k, request);
 	if (request == KVM_RUN && (vcpu = own_vcpu(&k)) && k->fd == fd)
 		return run(vcpu, k);
 	if (request == KVM_SET_USER_MEMORY_REGION || request == SET_REGION2)
 		return set_slot(fd, request, argument);
-	if (request == KVM_SET_GUEST_DEBUG && (k = known(fd)))
+	if (request == KVM_SET_GUEST_DEBUG && k)
 		return kvm_qemus_debug(k, argument);
 	if (request == UFFDIO_REGISTER && ram_is_trapped()) {
 		errno = EBUSY;	/* it would not hear of what goes by the second mapping */

@@ -38,6 +38,7 @@ struct kvcpu {
 	 * KVM_RUN finishes.
 	 */
 	bool unfinished;
+	_Atomic uint32_t synced;	/* KVM_SYNC_X86_...: struct kvm_run has these, see sync.h */
 	uint64_t next_rip;	/* behind it, once kvm_finish() has been called */
 
 	struct progress progress;	/* of the instruction at rip */
@@ -57,6 +58,7 @@ struct kvcpu {
 /* What QEMU has told KVM of. */
 extern struct kvm_vm {
 	int fd;			/* -1: none yet */
+	bool syncs;		/* KVM_RUN can leave registers, see sync.h */
 	unsigned vcpus;
 	struct kvcpu vcpu[SCRY_AGENT_VCPUS];
 	struct kvm_msr_filter msr_filter;	/* QEMU's own, without the bitmaps */

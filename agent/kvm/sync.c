@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/event/arm.h"
+#include "agent/event/breakpoint.h"
+#include "ram.h"
+#include "sync.h"
+
+#define WANTED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)
+
+bool sync_possible(void)
+{
+	int fields = kvm_ioctl(kvm.fd, KVM_CHECK_EXTENSION, (void *)KVM_CAP_SYNC_REGS);
+
+	return fields >= 0 && (fields & WANTED) == WANTED;
+}
+
+/* Nothing armed: a return of KVM_RUN costs what it costs without the agent. */
+static bool looked_at(void)
+{
+	return arm_filters() || breakpoint_any() || ram_is_trapped();
+}
+
+void sync_enter(struct kvcpu *k)
+{
+	struct kvm_sregs *s = &k->run->s.regs.sregs;
+
+	atomic_store(&k->synced, 0);
+	/* KVM only ever sets bits in there. */
+	memset(s->interrupt_bitmap, 0, sizeof(s->interrupt_bitmap));
+	k->run->kvm_valid_regs = kvm.syncs && looked_at() ? WANTED : 0;
+	k->run->kvm_dirty_regs = 0;
+}
+
+void sync_left(struct kvcpu *k, int answer)
+{
+	if (answer >= 0 || errno == EFAULT || errno == EINTR)
+		atomic_store(&k->synced, (uint32_t)k->run->kvm_valid_regs);
+}
+
+/* What changes no register. */
+static bool only_reads(unsigned long request)
+{
+	switch (request) {
+	case KVM_GET_REGS:
+	case KVM_GET_SREGS:
+	case KVM_GET_MSRS:
+	case KVM_GET_XCRS:
+	case KVM_GET_DEBUGREGS:
+	case KVM_GET_XSAVE:
+	case KVM_GET_XSAVE2:
+	case KVM_GET_LAPIC:
+	case KVM_TRANSLATE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+void sync_request(struct kvcpu *k, unsigned long request)
+{
+	if (!only_reads(request))
+		atomic_store(&k->synced, 0);
+}
+
+bool sync_answers(const struct kvcpu *k, unsigned long request, void *argument)
+{
+	const struct kvm_sync_regs *regs = &k->run->s.regs;
+	uint32_t synced = atomic_load(&k->synced);
+
+	if (request == KVM_GET_REGS && synced & KVM_SYNC_X86_REGS)
+		*(struct kvm_regs *)argument = regs->regs;
+	else if (request == KVM_GET_SREGS && synced & KVM_SYNC_X86_SREGS)
+		*(struct kvm_sregs *)argument = regs->sregs;
+	else
+		return false;
+	return true;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_KVM_SYNC_H
+#define AGENT_KVM_SYNC_H
+
+#include "kvm.h"
+
+/*
+ * KVM_CAP_SYNC_REGS: while anything is armed KVM_RUN leaves the vCPU's registers in struct
+ * kvm_run, and to read them takes no ioctl until something may have changed them.  They are
+ * written by ioctl only: nothing is left there for a KVM_RUN that QEMU has prepared.
+ */
+
+/* Can this kernel do it? */
+bool sync_possible(void);
+
+/* Around KVM_RUN; its answer, with errno. */
+void sync_enter(struct kvcpu *k);
+void sync_left(struct kvcpu *k, int answer);
+
+/* The agent, or QEMU, is about to ask this of the vCPU. */
+void sync_request(struct kvcpu *k, unsigned long request);
+
+/* True: *argument is what KVM would have said. */
+bool sync_answers(const struct kvcpu *k, unsigned long request, void *argument);
+
+#endif
