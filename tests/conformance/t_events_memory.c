@@ -187,11 +187,29 @@ static int crossing(struct ctx *c)
 	return 0;
 }
 
+static int check_sum(struct ctx *c, uint64_t at)
+{
+	uint64_t value, count = 0, faults = 0, found = 0;
+	struct probe_vcpu block;
+
+	OK(c, scry_read_phys(c->vm, at, &value, 8));
+	for (unsigned i = 0; i < c->vcpus; i++) {
+		DO(guest_block(c, i, &block));
+		count += block.op[0].count;
+		faults += block.op[0].faults;
+		found = block.op[0].out[0] > found ? block.op[0].out[0] : found;
+	}
+	CHECK(c, value == 3 * N * c->vcpus, "the sum at %#llx is %llu; %llu additions were done, %llu "
+	      "faulted, and the last found %llu", (ull)at, (ull)value, (ull)count, (ull)faults,
+	      (ull)found);
+	return 0;
+}
+
 /* LOCK XADD by all vCPUs at once, aligned and across a border; the sum shows what was lost. */
 static int locked(struct ctx *c)
 {
 	static const uint32_t traps[] = { SCRY_WRITE, SCRY_READ, SCRY_READ | SCRY_WRITE };
-	uint64_t gpa = c->probe.scratch, all = (UINT64_C(1) << c->vcpus) - 1, value;
+	uint64_t gpa = c->probe.scratch, all = (UINT64_C(1) << c->vcpus) - 1;
 
 	DO(subscribe(c, SUB(MEMORY)));
 	for (unsigned t = 0; t < 3; t++) {
@@ -203,8 +221,7 @@ static int locked(struct ctx *c)
 			DO(trap(c, gpa, 2, traps[t]));
 			OK(c, scry_write_phys(c->vm, at, &(uint64_t){ 0 }, 8));
 			DO(run(c, OP(XADD, .arg = at, .value = 3), all, &s));
-			OK(c, scry_read_phys(c->vm, at, &value, 8));
-			CHECK(c, value == 3 * N * c->vcpus, "the sum is %llu", (ull)value);
+			DO(check_sum(c, at));
 			/* One that both reads and writes may be told of as two, or as the first alone. */
 			CHECK(c, (s.count == wanted && s.reads == wanted && s.writes == wanted) ||
 			      (!whole(c, SCRY_CAP_EVENT_MEMORY) && s.count >= N * c->vcpus &&
