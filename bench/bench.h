@@ -88,6 +88,9 @@ int bench_kvm_write(const struct bench *b, const char *name);
 /* CPU seconds of two shell commands, in turn. */
 int bench_idle(const struct bench *b, const char *name, const char *with, const char *without);
 
+/* Exits of two probes, each PID:FILE of its RAM. */
+int bench_exits(const struct bench *b, const char *with, const char *without);
+
 /* MiB a second of two shell commands that move so many, in turn. */
 int bench_speed(const struct bench *b, const char *name, double mib, const char *command,
 		const char *bound);

@@ -61,14 +61,16 @@ static void usage(FILE *to)
 {
 	fprintf(to, "usage: scry-bench [--json] [--runs N] [--bound URI] URI [NAME...]\n"
 		    "       scry-bench [--json] --cpu NAME WITH WITHOUT\n"
-		    "       scry-bench [--json] --speed MIB COMMAND BOUND\n\n"
+		    "       scry-bench [--json] --speed MIB COMMAND BOUND\n"
+		    "       scry-bench [--json] [--runs N] --exits WITH WITHOUT\n\n"
 		    "Measure scry's hot paths on the VM that URI names, each beside its bound.\n"
 		    "--runs: so many runs of each in place of 15, of which the median is shown.\n"
 		    "--bound: a second guest, whose QEMU has bench/plugin beside the agent.\n"
-		    "--cpu: CPU seconds of shell command WITH beside those of WITHOUT "
-		    "(agent.idle, kvm.idle).\n"
+		    "--cpu: CPU seconds of shell command WITH beside those of WITHOUT (agent.idle).\n"
 		    "--speed: MiB a second of shell command COMMAND beside BOUND's, which move MIB "
-		    "(dump.write).\n\n");
+		    "(dump.write).\n"
+		    "--exits: exits of two probes under KVM, with the agent and without it, each as "
+		    "PID:FILE,\n  the file being its RAM (kvm.exit).\n\n");
 	for (size_t i = 0; i < COUNT; i++)
 		fprintf(to, "  %-26s %s\n", benches[i].name, benches[i].text);
 }
@@ -115,6 +117,26 @@ static int run_on(struct bench *b, const char *uri, const char *bound, char **na
 	return ret;
 }
 
+/* What is measured on two of something, in turn, in place of a VM. */
+struct two {
+	const char *cpu;
+	double mib;
+	bool exits;
+};
+
+static int run_two(struct bench *b, const struct two *two, const char *measured,
+		   const char *bound)
+{
+	if (two->exits)
+		return bench_exits(b, measured, bound);
+	if (two->cpu) {
+		b->wanted_most = 1.05;
+		return bench_idle(b, two->cpu, measured, bound);
+	}
+	b->wanted_least = 0.8;
+	return bench_speed(b, "dump.write", two->mib, measured, bound);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -122,13 +144,15 @@ int main(int argc, char **argv)
 		{ "runs", required_argument, NULL, 'r' },
 		{ "cpu", required_argument, NULL, 'c' },
 		{ "speed", required_argument, NULL, 's' },
+		{ "exits", no_argument, NULL, 'e' },
 		{ "bound", required_argument, NULL, 'b' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	struct bench b = { .runs = BENCH_RUNS };
-	const char *bound = NULL, *cpu = NULL;
-	double mib = 0;
+	const char *bound = NULL;
+	struct two two = { 0 };
+	bool pair;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -137,10 +161,13 @@ int main(int argc, char **argv)
 			b.json = true;
 			break;
 		case 'c':
-			cpu = optarg;
+			two.cpu = optarg;
 			break;
 		case 's':
-			mib = strtod(optarg, NULL);
+			two.mib = strtod(optarg, NULL);
+			break;
+		case 'e':
+			two.exits = true;
 			break;
 		case 'r':
 			b.runs = atoi(optarg);
@@ -153,18 +180,12 @@ int main(int argc, char **argv)
 			return c == 'h' ? 0 : 2;
 		}
 	}
-	if ((cpu || mib ? argc - optind != 2 : argc == optind) || b.runs < 1 ||
-	    b.runs > BENCH_RUNS) {
+	pair = two.cpu || two.mib || two.exits;
+	if ((pair ? argc - optind != 2 : argc == optind) || b.runs < 1 || b.runs > BENCH_RUNS) {
 		usage(stderr);
 		return 2;
 	}
-	if (cpu) {
-		b.wanted_most = strcmp(cpu, "kvm.idle") ? 1.05 : 1.01;
-		return bench_idle(&b, cpu, argv[optind], argv[optind + 1]) < 0;
-	}
-	if (mib) {
-		b.wanted_least = 0.8;
-		return bench_speed(&b, "dump.write", mib, argv[optind], argv[optind + 1]) < 0;
-	}
+	if (pair)
+		return run_two(&b, &two, argv[optind], argv[optind + 1]) < 0;
 	return run_on(&b, argv[optind], bound, argv + optind + 1, argc - optind - 1) < 0;
 }

@@ -37,10 +37,12 @@ static void (*ioctl_begin)(struct qemu_cpu *cpu), (*ioctl_end)(struct qemu_cpu *
 
 static void count(void (*step)(struct qemu_cpu *cpu))
 {
-	int err = errno;
+	int err;
 
-	if (step)
-		step(current());
+	if (!step)
+		return;
+	err = errno;
+	step(current());
 	errno = err;
 }
 
@@ -54,7 +56,7 @@ static struct kvcpu *known(int fd)
 	return NULL;
 }
 
-static int run_counted(struct kvcpu *k)
+int kvm_ioctl_run(struct kvcpu *k)
 {
 	int answer;
 
@@ -73,7 +75,7 @@ int kvm_ioctl(int fd, unsigned long request, void *argument)
 	if (!k)
 		return original(fd, request, argument);
 	if (request == KVM_RUN)
-		return run_counted(k);
+		return kvm_ioctl_run(k);
 	if (sync_answers(k, request, argument))
 		return 0;
 	sync_request(k, request);
@@ -198,13 +200,14 @@ static int set_slot(int fd, unsigned long request, const void *slot)
 static int hook(int fd, unsigned long request, void *argument)
 {
 	struct vcpu *vcpu;
-	struct kvcpu *k = known(fd);
+	struct kvcpu *k;
 	int answer;
 
-	if (k)
-		sync_request(k, request);
 	if (request == KVM_RUN && (vcpu = own_vcpu(&k)) && k->fd == fd)
 		return run(vcpu, k);
+	k = known(fd);
+	if (k)
+		sync_request(k, request);
 	if (request == KVM_SET_USER_MEMORY_REGION || request == SET_REGION2)
 		return set_slot(fd, request, argument);
 	if (request == KVM_SET_GUEST_DEBUG && k)

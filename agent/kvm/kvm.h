@@ -75,6 +75,8 @@ enum kvm_outcome {
 int kvm_hook_init(void);
 /* KVM's own answer: as ioctl(). */
 int kvm_ioctl(int fd, unsigned long request, void *argument);
+/* The same, of KVM_RUN. */
+int kvm_ioctl_run(struct kvcpu *k);
 /* KVM's side of a vCPU; of one that is not known to KVM one whose every ioctl() fails. */
 struct kvcpu *kvm_of(const struct vcpu *vcpu);
 

@@ -162,7 +162,7 @@ int kvm_enter(struct kvcpu *k)
 
 	if (k->step.on)
 		k->run->request_interrupt_window = 0;
-	ret = kvm_ioctl(k->fd, KVM_RUN, NULL);
+	ret = kvm_ioctl_run(k);
 	err = errno;
 	if (k->step.on)		/* QEMU's local APIC, where it has one, waits as KVM's does */
 		k->run->ready_for_interrupt_injection = 0;

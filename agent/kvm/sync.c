@@ -25,17 +25,17 @@ static bool looked_at(void)
 void sync_enter(struct kvcpu *k)
 {
 	struct kvm_sregs *s = &k->run->s.regs.sregs;
+	bool wanted = kvm.syncs && looked_at();
 
-	atomic_store(&k->synced, 0);
-	/* KVM only ever sets bits in there. */
-	memset(s->interrupt_bitmap, 0, sizeof(s->interrupt_bitmap));
-	k->run->kvm_valid_regs = kvm.syncs && looked_at() ? WANTED : 0;
-	k->run->kvm_dirty_regs = 0;
+	atomic_store_explicit(&k->synced, 0, memory_order_relaxed);
+	if (wanted)	/* KVM only ever sets bits in there */
+		memset(s->interrupt_bitmap, 0, sizeof(s->interrupt_bitmap));
+	k->run->kvm_valid_regs = wanted ? WANTED : 0;
 }
 
 void sync_left(struct kvcpu *k, int answer)
 {
-	if (answer >= 0 || errno == EFAULT || errno == EINTR)
+	if (k->run->kvm_valid_regs && (answer >= 0 || errno == EFAULT || errno == EINTR))
 		atomic_store(&k->synced, (uint32_t)k->run->kvm_valid_regs);
 }
 
