@@ -5,6 +5,7 @@
 
 #include "agent/event/arm.h"
 #include "kvm.h"
+#include "protocol/rules.h"
 
 /* A filter's bitmap has a bit for each MSR: 0 = it exits. */
 #define RANGE_MSRS   0x3000u	/* the most that KVM takes for one */
@@ -17,6 +18,11 @@ static const uint32_t bases[] = { 0, 0x40000000, 0x4b564d00, 0xc0000000, 0xc0010
 /* KVM lets the local APIC's through, whatever the filter says. */
 #define X2APIC_FIRST 0x800u
 #define X2APIC_LAST  0x8ffu
+
+#define MSR_LSTAR     0xc0000082u
+#define MSR_CSTAR     0xc0000083u
+#define MSR_FS_BASE   0xc0000100u
+#define MSR_KERNEL_GS 0xc0000102u
 
 static bool can_be_told(uint32_t index)
 {
@@ -123,6 +129,17 @@ static void carry_out(struct vcpu *vcpu, struct kvm_run *run, bool write)
 		run->msr.data = value;
 }
 
+/* An address that is not canonical; what else it would refuse nobody says beforehand. */
+static bool refuses(struct kvcpu *k, uint32_t index, uint64_t value)
+{
+	struct kvm_sregs s;
+
+	if (index != MSR_LSTAR && index != MSR_CSTAR &&
+	    (index < MSR_FS_BASE || index > MSR_KERNEL_GS))
+		return false;
+	return kvm_ioctl(k->fd, KVM_GET_SREGS, &s) == 0 && !scry_rules_rip(value, true, s.cr4);
+}
+
 static bool ask(struct vcpu *vcpu, struct kvcpu *k, bool write)
 {
 	struct kvm_run *run = k->run;
@@ -133,7 +150,8 @@ static bool ask(struct vcpu *vcpu, struct kvcpu *k, bool write)
 	event.insn_len = 2;
 	event.msr.index = run->msr.index;
 	event.msr.old_value = 0;
-	event.msr.faults = kvm_msr_read(vcpu, run->msr.index, &event.msr.old_value) < 0;
+	event.msr.faults = kvm_msr_read(vcpu, run->msr.index, &event.msr.old_value) < 0 ||
+			   (write && refuses(k, run->msr.index, run->msr.data));
 	event.msr.new_value = write ? run->msr.data : 0;
 	run->msr.error = 0;
 	return kvm_ask(vcpu, k, &event);
