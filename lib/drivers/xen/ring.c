@@ -62,12 +62,22 @@ static void note(struct xen_waiting *w, const vm_event_request_t *request)
 	atomic_store_explicit(&w->waits, 1, memory_order_release);
 }
 
+/* More than the ring holds are none: somebody else wrote that index. */
+bool xen_ring_unread(const struct xen_shared *s, const void *page)
+{
+	const struct page *p = page;
+	RING_IDX produced = atomic_load_explicit(&p->req_prod, memory_order_acquire);
+	RING_IDX unread = produced - s->ring.req_cons;
+
+	return unread && unread <= ENTRIES;
+}
+
 bool xen_ring_take(struct xen_shared *s, void *page, unsigned *vcpu)
 {
 	struct page *p = page;
 	vm_event_request_t request;
 
-	while (atomic_load_explicit(&p->req_prod, memory_order_acquire) != s->ring.req_cons) {
+	while (xen_ring_unread(s, page)) {
 		bool sane, known;
 
 		memcpy(&request, entry(page, s->ring.req_cons), sizeof(request));
@@ -96,13 +106,6 @@ void xen_ring_answer(struct xen_shared *s, void *page, unsigned vcpu,
 
 	push(s, page, response, &w->answer);
 	atomic_store_explicit(&w->waits, 0, memory_order_release);
-}
-
-bool xen_ring_unread(const struct xen_shared *s, const void *page)
-{
-	const struct page *p = page;
-
-	return atomic_load_explicit(&p->req_prod, memory_order_acquire) != s->ring.req_cons;
 }
 
 void xen_ring_recover(struct xen_shared *s, void *page)
