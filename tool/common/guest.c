@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../protocol/text.h"
 #include "guest.h"
 #include "parse.h"
 #include "target.h"
@@ -108,27 +109,6 @@ int guest_task(struct guest *guest, int32_t pid, struct scry_linux_task *task)
 	return scry_linux_task(guest->os, pid, task) < 0 ? fail_lib() : 0;
 }
 
-/* The length of the printable UTF-8 character at p, or 0. */
-static size_t character(const unsigned char *p, size_t left)
-{
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 :
-		   p[0] < 0xf5 ? 4 : 0;
-
-	if (n == 1)
-		return p[0] >= 0x20 && p[0] != 0x7f;
-	if (n > left)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	/* Too long forms, surrogates, what is past the last, and control characters. */
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] >= 0x90) ||
-	    (p[0] == 0xc2 && p[1] < 0xa0))
-		return 0;
-	return n;
-}
-
 char *clean(const char *text, size_t len)
 {
 	char *to, *at;
@@ -136,7 +116,7 @@ char *clean(const char *text, size_t len)
 	len = strnlen(text, len);
 	at = to = checked(malloc(4 * len + 1));
 	for (size_t i = 0; i < len;) {
-		size_t n = character((const unsigned char *)text + i, len - i);
+		size_t n = scry_text_character((const unsigned char *)text + i, len - i);
 
 		if (n)
 			at = mempcpy(at, text + i, n);

@@ -4,11 +4,54 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include "../../../protocol/text.h"
 #include "xen.h"
+
+#define STORE "/var/run/xenstored/socket"
 
 /* Longer than xen_domctl_getdomaininfo is in any release. */
 #define INFO_SIZE 512
+
+/* Is xenstored in a domain of its own, and not in this one? */
+static bool is_store_elsewhere(struct xen_host *host)
+{
+	struct xen_domain domain;
+
+	for (uint32_t id = 0; xen_domain_next(host, id, &domain) > 0; id = domain.id + 1)
+		if (domain.flags & XEN_DOMINF_xs_domain)
+			return true;
+	return false;
+}
+
+/* Does it listen here?  Its socket is where libxenstore looks for it, too. */
+static bool is_store_here(void)
+{
+	const char *path = getenv("XENSTORED_PATH");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool here;
+
+	if (fd < 0)
+		return false;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path ? path : STORE);
+	here = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+	close(fd);
+	return here;
+}
+
+/*
+ * libxenstore goes on to the kernel's device, by which the store is reached if it is in
+ * another domain; where it is nowhere a read from that would last for ever.
+ */
+static void open_store(struct xen_host *host)
+{
+	if (host->libraries.xs_open && (is_store_here() || is_store_elsewhere(host)))
+		host->store = host->libraries.xs_open(0);
+}
 
 int xen_host_open(struct xen_host *host)
 {
@@ -26,9 +69,7 @@ int xen_host_open(struct xen_host *host)
 		xen_unload(&host->libraries);
 		return ret;
 	}
-	/* XS_UNWATCH_FILTER is not wanted; without xenstored this fails, and there are no names. */
-	if (host->libraries.xs_open)
-		host->store = host->libraries.xs_open(0);
+	open_store(host);
 	return 0;
 }
 
@@ -84,9 +125,13 @@ void xen_domain_name(struct xen_host *host, uint32_t id, char *name, size_t size
 	snprintf(name, size, "%s", text ? text : "");
 	free(text);
 	/* The name comes from a file that others may write, and goes to terminals. */
-	for (; *name; name++)
-		if (!isprint((unsigned char)*name))
+	for (size_t left = strlen(name), n; left; left -= n, name += n) {
+		n = scry_text_character((const unsigned char *)name, left);
+		if (!n) {
 			*name = '?';
+			n = 1;
+		}
+	}
 }
 
 /* Is the address a domain's number? */
