@@ -52,6 +52,24 @@ static uint8_t access_of(uint64_t traps)
 	return access[traps & 7];
 }
 
+uint8_t xen_altp2m_access(const struct xen_events *e, uint64_t gfn, uint64_t traps)
+{
+	/* A breakpoint's shadow is for execution only. */
+	return access_of(xen_shadow_of(e, gfn) ? traps | SCRY_READ | SCRY_WRITE : traps);
+}
+
+int xen_altp2m_get_access(struct xen_events *e, uint16_t idx, uint64_t gfn, uint8_t *access)
+{
+	struct xen_hvm_altp2m_op op = { .cmd = HVMOP_altp2m_get_mem_access };
+	int ret;
+
+	op.u.mem_access.view = idx;
+	op.u.mem_access.gfn = gfn;
+	ret = xen_hyper_altp2m(&e->hyper, &op);
+	*access = (uint8_t)op.u.mem_access.access;
+	return ret;
+}
+
 int xen_batch_flush(struct xen_batch *b)
 {
 	int ret = b->count ? xen_hyper_altp2m_access(&b->e->hyper, b->idx, b->gfn, b->access,
@@ -63,10 +81,7 @@ int xen_batch_flush(struct xen_batch *b)
 
 int xen_batch_add(struct xen_batch *b, uint64_t gfn, uint64_t traps)
 {
-	/* A breakpoint's shadow is for execution only. */
-	if (xen_shadow_of(b->e, gfn))
-		traps |= SCRY_READ | SCRY_WRITE;
 	b->gfn[b->count] = gfn;
-	b->access[b->count++] = access_of(traps);
+	b->access[b->count++] = xen_altp2m_access(b->e, gfn, traps);
 	return b->count == XEN_HYPER_ACCESSES ? xen_batch_flush(b) : 0;
 }

@@ -17,6 +17,10 @@ int xen_altp2m_create(struct xen_events *e, uint16_t *idx);
 int xen_altp2m_op(struct xen_events *e, uint32_t cmd, uint16_t idx);
 /* With all ones for the target the guest's own frame is back. */
 int xen_altp2m_remap(struct xen_events *e, uint16_t idx, uint64_t gfn, uint64_t target);
+/* What it lets through of a frame: -ESRCH if it has none there. */
+int xen_altp2m_get_access(struct xen_events *e, uint16_t idx, uint64_t gfn, uint8_t *access);
+/* In the same words what it is to let through of a frame with such traps. */
+uint8_t xen_altp2m_access(const struct xen_events *e, uint64_t gfn, uint64_t traps);
 
 /* What is trapped of frames, told in calls as large as can be. */
 struct xen_batch {

@@ -27,6 +27,17 @@ uint64_t xen_runs_get(const struct xen_runs *runs, uint64_t at)
 	return i < runs->count && runs->run[i].first <= at ? runs->run[i].value : 0;
 }
 
+bool xen_runs_next(const struct xen_runs *runs, uint64_t *at)
+{
+	size_t i = find(runs, *at);
+
+	if (i == runs->count)
+		return false;
+	if (runs->run[i].first > *at)
+		*at = runs->run[i].first;
+	return true;
+}
+
 /* Append, joined to the run before where that is the same. */
 static void add(struct xen_run *run, size_t *count, struct xen_run new)
 {

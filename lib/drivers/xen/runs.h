@@ -17,6 +17,8 @@ struct xen_runs {
 };
 
 uint64_t xen_runs_get(const struct xen_runs *runs, uint64_t at);
+/* The first number from *at on that has a value, into *at; false if there is none. */
+bool xen_runs_next(const struct xen_runs *runs, uint64_t *at);
 /* False, and nothing changed, when out of memory. */
 bool xen_runs_set(struct xen_runs *runs, uint64_t first, uint64_t last, uint64_t value);
 bool xen_runs_copy(struct xen_runs *to, const struct xen_runs *from);

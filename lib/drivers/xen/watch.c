@@ -15,12 +15,12 @@
  * showing the page that was there.  So a thread looks at the domain's count of pages
  * and steps `life` when it is another one: then the map is made anew.  So it does when
  * a page that is mapped here has gone, which does not change the count.  What comes back
- * comes without its traps: so all are set again then.
+ * comes without its traps: so all are set again then, or when one is seen to be lost.
  */
 
 #define PERIOD_MS 20
 #define REST_MS   2	/* while a vCPU rests */
-#define SHARE     50	/* of the time, to ask for what is mapped, and to set traps again */
+#define SHARE     50	/* of the time, for each of what is looked at in turn */
 
 /* What is mapped, a part in turn, and no more often than the time for that allows. */
 static bool has_vanished(struct xen_vm *x)
@@ -35,10 +35,26 @@ static bool has_vanished(struct xen_vm *x)
 	return any;
 }
 
+static bool has_lost(struct xen_vm *x)
+{
+	uint64_t start = xen_now_ns();
+	bool any;
+
+	if (start < x->lost_due_ns)
+		return false;
+	any = xen_any_trap_lost(x->events, &x->lost_turn);
+	/* It may be another page. */
+	if (any)
+		xen_life_step(x);
+	x->lost_due_ns = start + SHARE * (xen_now_ns() - start);
+	return any;
+}
+
 static void trap_again(struct xen_vm *x)
 {
 	uint64_t start = xen_now_ns();
 
+	x->again |= has_lost(x);
 	if (!x->again || start < x->again_due_ns)
 		return;
 	x->again = !xen_views_again(x->events);

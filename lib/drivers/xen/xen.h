@@ -4,6 +4,7 @@
 
 #include "../../driver.h"
 #include "libraries.h"
+#include "lost.h"
 #include "trace_ring.h"
 #include "watchdog.h"
 
@@ -61,6 +62,8 @@ struct xen_vm {
 	int watch_end;			/* eventfd: ends the watcher */
 	uint64_t vanish_due_ns;		/* the watcher's: when to look at what is mapped, */
 	unsigned vanish_turn;		/* and at which part of it */
+	uint64_t lost_due_ns;		/* the same of what is trapped */
+	struct xen_turn lost_turn;
 	bool again;			/* the traps are to be set again, */
 	uint64_t again_due_ns;		/* and when */
 };
