@@ -2,9 +2,11 @@
 
 /*
  * usage: xen-domain NAME KERNEL VCPUS MIB [altp2m] [COMMAND LINE [INITRD]]
- *	  xen-domain destroy NUMBER
+ *	  xen-domain empty NAME
+ *	  xen-domain crash|destroy NUMBER
  *
- * Make a PVH domain of a kernel, let it run, and print its number.  There is no
+ * Make a PVH domain of a kernel, let it run, and print its number; or one with nothing
+ * in it; or end one.  There is no
  * device in it, and none of Xen's daemons is needed; where xenstored runs it gets
  * the name there.
  */
@@ -13,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <xenctrl.h>
 #include <xenguest.h>
@@ -48,7 +51,7 @@ static int failed(const char *what)
 			return failed(#call); \
 	} while (0)
 
-static int create(struct plan *plan)
+static int create_empty(struct plan *plan)
 {
 	struct xen_domctl_createdomain config = {
 		.flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap,
@@ -59,10 +62,17 @@ static int create(struct plan *plan)
 		.grant_opts = XEN_DOMCTL_GRANT_version(1),
 		.arch.emulation_flags = XEN_X86_EMU_LAPIC,
 	};
+
+	TRY(xc_domain_create(xch, &plan->id, &config));
+	return 0;
+}
+
+static int create(struct plan *plan)
+{
 	/* It is busy all the time, and dom0 shares the processor with it. */
 	struct xen_domctl_sched_credit2 weight = { .weight = 16 };
 
-	TRY(xc_domain_create(xch, &plan->id, &config));
+	TRY(create_empty(plan));
 	TRY(xc_domain_max_vcpus(xch, plan->id, plan->vcpus));
 	TRY(xc_domain_setmaxmem(xch, plan->id, plan->size / 1024 + 4096));
 	TRY(xc_set_paging_mempool_size(xch, plan->id, PAGING_POOL));
@@ -112,7 +122,8 @@ static int build(struct plan *plan, struct xc_dom_image *dom)
 
 static void set_name(const struct plan *plan)
 {
-	struct xs_handle *store = xs_open(0);
+	/* Where it does not run, libxenstore would wait for it for ever. */
+	struct xs_handle *store = access("/var/run/xenstored/socket", F_OK) ? NULL : xs_open(0);
 	char path[64];
 
 	snprintf(path, sizeof(path), "/local/domain/%u/name", plan->id);
@@ -167,26 +178,49 @@ static int make_as_told(int argc, char **argv)
 	return ret;
 }
 
-static int destroy(const char *number)
+static int make_empty(const char *name)
 {
-	TRY(xc_domain_destroy(xch, (uint32_t)strtoul(number, NULL, 0)));
+	struct plan plan = { .name = name, .vcpus = 1 };
+
+	TRY(create_empty(&plan));
+	set_name(&plan);
+	printf("%u\n", plan.id);
 	return 0;
+}
+
+static int do_to(const char *what, const char *argument)
+{
+	uint32_t id = (uint32_t)strtoul(argument, NULL, 0);
+
+	if (!strcmp(what, "empty"))
+		return make_empty(argument);
+	if (!strcmp(what, "crash"))
+		TRY(xc_domain_shutdown(xch, id, SHUTDOWN_crash));
+	else
+		TRY(xc_domain_destroy(xch, id));
+	return 0;
+}
+
+static bool is_one_of(const char *word)
+{
+	return !strcmp(word, "empty") || !strcmp(word, "crash") || !strcmp(word, "destroy");
 }
 
 int main(int argc, char **argv)
 {
-	bool ends = argc == 3 && !strcmp(argv[1], "destroy");
+	bool word = argc == 3 && is_one_of(argv[1]);
 	int ret;
 
-	if (!ends && argc < 5) {
+	if (!word && argc < 5) {
 		fputs("usage: xen-domain NAME KERNEL VCPUS MIB [altp2m] [COMMAND LINE [INITRD]]\n"
-		      "       xen-domain destroy NUMBER\n", stderr);
+		      "       xen-domain empty NAME\n"
+		      "       xen-domain crash|destroy NUMBER\n", stderr);
 		return 2;
 	}
 	xch = xc_interface_open(NULL, NULL, 0);
 	if (!xch)
 		return failed("no Xen here") < 0;
-	ret = ends ? destroy(argv[2]) : make_as_told(argc, argv);
+	ret = word ? do_to(argv[1], argv[2]) : make_as_told(argc, argv);
 	xc_interface_close(xch);
 	return ret < 0;
 }

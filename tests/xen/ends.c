@@ -20,6 +20,7 @@
 
 #define HARDWARE_EXCEPTION 3	/* XEN_DMOP_EVENT_hw_exc */
 #define NO_ERROR_CODE      UINT32_MAX
+#define OTHER_GFN          0x3800	/* of the probe's 64 MiB, which nobody uses */
 
 typedef unsigned long long ull;
 
@@ -233,6 +234,31 @@ static int trap_returns(struct ctx *c)
 	return told < 0 ? -1 : 0;
 }
 
+/*
+ * A page goes and comes back at once, with another going: the count of pages is the same.
+ * What is mapped here stays counted, so the page is read first; the other is not.
+ */
+static int trap_lost(struct ctx *c)
+{
+	uint64_t gpa = c->probe.scratch, value, end;
+	xen_pfn_t gfn = gpa >> 12, other = OTHER_GFN;
+	int told;
+
+	OK(c, subscribe(c, SUB(MEMORY)));
+	OK(c, scry_view_protect(c->vm, 0, gfn, 1, SCRY_WRITE));
+	OK(c, scry_read_phys(c->vm, gpa, &value, sizeof(value)));
+	CHECK(c, xc_domain_decrease_reservation_exact(xch, domid, 1, 0, &gfn) == 0 &&
+	      xc_domain_populate_physmap_exact(xch, domid, 1, 0, 0, &gfn) == 0 &&
+	      xc_domain_decrease_reservation_exact(xch, domid, 1, 0, &other) == 0,
+	      "the pages cannot be exchanged");
+	for (end = now_ms() + WAIT_MS; !(told = is_told(c, gpa));)
+		CHECK(c, now_ms() < end, "the page has come back without its trap");
+	DO(told);
+	CHECK(c, xc_domain_populate_physmap_exact(xch, domid, 1, 0, 0, &other) == 0,
+	      "the other page cannot be given back");
+	return 0;
+}
+
 static const struct test tests[] = {
 	{ "ring-half-made", ring_half_made, { 0 } },
 	{ "ring-of-another", ring_of_another, { 0 } },
@@ -240,6 +266,7 @@ static const struct test tests[] = {
 	{ "injection-told", told_before_delivery, { 0 } },
 	{ "injection-own", own_is_none, { 0 } },
 	{ "trap-returns", trap_returns, { SCRY_CAP_EVENT_MEMORY } },
+	{ "trap-lost", trap_lost, { SCRY_CAP_EVENT_MEMORY } },
 	{ 0 }
 };
 

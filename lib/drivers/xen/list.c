@@ -33,7 +33,7 @@ int xen_list(scry_list_fn fn, void *opaque)
 	struct xen_domain domain;
 	struct xen_host host;
 	char hypervisor[96];
-	int ret = 0;
+	int ret = 0, more = 1;
 
 	/* Who may not call Xen has none. */
 	if (!xen_is_here() || geteuid())
@@ -42,9 +42,11 @@ int xen_list(scry_list_fn fn, void *opaque)
 	if (ret < 0)
 		return ret;
 	xen_host_version(&host, hypervisor, sizeof(hypervisor));
-	for (uint32_t id = 1; !ret && xen_domain_next(&host, id, &domain) > 0; id = domain.id + 1)
-		if (can_be_opened(&domain))
+	for (uint32_t id = 1; !ret && more > 0; id = domain.id + 1) {
+		more = xen_domain_next(&host, id, &domain);
+		if (more > 0 && can_be_opened(&domain))
 			ret = list_one(&host, &domain, hypervisor, fn, opaque);
+	}
 	xen_host_close(&host);
-	return ret;
+	return more < 0 ? more : ret;
 }

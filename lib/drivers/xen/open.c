@@ -34,8 +34,13 @@ int xen_events_ended(struct xen_events *e)
 	return 0;
 }
 
+/*
+ * In turn with the watchdog, by the ring's lock: once that has undone what is noted, nobody
+ * would undo more.
+ */
 int xen_hold(struct xen_events *e)
 {
+	struct xen_shared *s = e->watchdog->shared;
 	int ret;
 
 	/* Nobody would undo it. */
@@ -44,26 +49,31 @@ int xen_hold(struct xen_events *e)
 	ret = xen_events_ended(e);
 	if (ret < 0)
 		return ret;
+	if (!xen_shared_lock(s))
+		return xen_events_ended(e);
 	/* Noted first: one too few undone would leave the domain standing. */
-	atomic_fetch_add(&e->watchdog->shared->pauses, 1);
+	atomic_fetch_add(&s->pauses, 1);
 	ret = xen_hyper_domctl_plain(&e->hyper, XEN_DOMCTL_pausedomain);
+	if (ret)
+		atomic_fetch_sub(&s->pauses, 1);
+	xen_shared_unlock(s);
 	if (!ret)
 		return 0;
-	atomic_fetch_sub(&e->watchdog->shared->pauses, 1);
 	return scry_fail(ret == -ESRCH ? SCRY_E_GONE : SCRY_E_IO, "Xen cannot pause VM %s: %s",
 			 e->vm->name, strerror(-ret));
 }
 
 int xen_let_go(struct xen_events *e)
 {
-	const struct xen_shared *s = e->watchdog->shared;
+	struct xen_shared *s = e->watchdog->shared;
 	int ret;
 
 	/* It is undone already, and a pause that there is, another's. */
-	if (s->late || s->gone)
+	if (s->late || s->gone || !xen_shared_lock(s))
 		return xen_events_ended(e);
 	ret = xen_hyper_domctl_plain(&e->hyper, XEN_DOMCTL_unpausedomain);
-	atomic_fetch_sub(&e->watchdog->shared->pauses, 1);
+	atomic_fetch_sub(&s->pauses, 1);
+	xen_shared_unlock(s);
 	return ret ? scry_fail(ret == -ESRCH ? SCRY_E_GONE : SCRY_E_IO, "Xen cannot let VM %s go "
 			       "on: %s", e->vm->name, strerror(-ret)) : 0;
 }
@@ -287,6 +297,9 @@ int xen_ring_open(struct xen_events *e)
 
 	if (e->page)
 		return 0;
+	if (xen_of(e->vm)->is_down)
+		return scry_fail(SCRY_E_STATE, "VM %s has shut down: nothing that it does can be told of",
+				 e->vm->name);
 	ret = xen_hold(e);
 	if (ret < 0)
 		return ret;

@@ -196,10 +196,10 @@ static int to_ranges(const struct search *s, struct xen_range **ranges, size_t *
 	return 0;
 }
 
-/* Pages of the domain that are no frames of its: the ring's, as long as it is mapped. */
-static uint64_t without_frame(const struct xen_vm *x)
+/* Not the ring's page: as long as it is mapped it is the domain's, but no frame. */
+static uint64_t with_frame(const struct xen_vm *x, uint64_t pages)
 {
-	return x->events && x->events->page;
+	return pages && x->events && x->events->page ? pages - 1 : pages;
 }
 
 int xen_populated(struct xen_vm *x, struct xen_range **ranges, size_t *count)
@@ -225,7 +225,7 @@ int xen_populated(struct xen_vm *x, struct xen_range **ranges, size_t *count)
 	if (!ret && (!s->present || !s->seen))
 		ret = scry_fail(SCRY_E_NOMEM, "out of memory for the memory map");
 	if (!ret)
-		ret = search(s, domain.pages - without_frame(x));
+		ret = search(s, with_frame(x, domain.pages));
 	if (!ret)
 		ret = to_ranges(s, ranges, count);
 	free(s->present);

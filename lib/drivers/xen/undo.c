@@ -25,13 +25,22 @@ static int domain_info(struct xen_hyper *h, struct xen_domctl_getdomaininfo *inf
 	return ret < 0 ? ret : info->domain == h->domid ? 0 : -ESRCH;
 }
 
-bool xen_domain_gone(struct xen_hyper *h)
+static bool has_any_of(struct xen_hyper *h, uint32_t flags)
 {
 	struct xen_domctl_getdomaininfo info;
 	int ret = domain_info(h, &info);
 
-	return ret == -ESRCH ||
-	       (!ret && info.flags & (XEN_DOMINF_dying | XEN_DOMINF_shutdown));
+	return ret == -ESRCH || (!ret && info.flags & flags);
+}
+
+bool xen_domain_gone(struct xen_hyper *h)
+{
+	return has_any_of(h, XEN_DOMINF_dying);
+}
+
+bool xen_domain_down(struct xen_hyper *h)
+{
+	return has_any_of(h, XEN_DOMINF_dying | XEN_DOMINF_shutdown);
 }
 
 static void monitor_off(struct xen_hyper *h, uint32_t event, uint32_t argument)
@@ -179,7 +188,7 @@ static void wait_until_run(struct xen_hyper *h, const struct xen_shared *s,
 		struct xen_domctl_getvcpuinfo info = xen_hyper_vcpu(h, vcpu);
 
 		while (s->vcpu[vcpu].answer && info.online && !info.blocked &&
-		       info.cpu_time <= times[vcpu] && !xen_domain_gone(h)) {
+		       info.cpu_time <= times[vcpu] && !xen_domain_down(h)) {
 			sleep_ms(1);
 			info = xen_hyper_vcpu(h, vcpu);
 		}

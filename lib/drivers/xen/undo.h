@@ -11,7 +11,8 @@
  */
 void xen_undo(struct xen_hyper *h, struct xen_shared *s, void *page);
 
-/* Has the domain ended? */
+/* Has the domain ended, or shut down: does none of its vCPUs run any more? */
 bool xen_domain_gone(struct xen_hyper *h);
+bool xen_domain_down(struct xen_hyper *h);
 
 #endif

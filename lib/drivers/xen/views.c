@@ -40,6 +40,13 @@ static int failed(struct xen_events *e, const char *what, int error)
 			 what, e->vm->name, strerror(-error));
 }
 
+/* Xen has no error of its own for that: it says EINVAL. */
+static int too_many(struct xen_events *e)
+{
+	return scry_fail(SCRY_E_NOMEM, "VM %s has as many views as Xen can keep, %d with their "
+			 "twins: destroy one", e->vm->name, XEN_ALTP2MS - 1);
+}
+
 static int no_memory(struct xen_events *e)
 {
 	return scry_fail(SCRY_E_NOMEM, "out of memory for a view of VM %s", e->vm->name);
@@ -267,11 +274,7 @@ static int create(struct xen_events *e, unsigned like)
 		return (int)view;
 	if (view < XEN_ALTP2MS)
 		drop(e, &e->views.view[view]);
-	/* It has no error of its own for that. */
-	if (ret == -EINVAL)
-		return scry_fail(SCRY_E_NOMEM, "VM %s has as many views as Xen can keep, %d with their "
-				 "twins: destroy one", e->vm->name, XEN_ALTP2MS - 1);
-	return failed(e, "make a view", ret);
+	return ret == -EINVAL ? too_many(e) : failed(e, "make a view", ret);
 }
 
 int xen_view_create(struct scry_vm *vm, unsigned like)
@@ -341,19 +344,16 @@ static int remap(struct xen_events *e, unsigned view, uint64_t gfn, uint64_t tar
 	if (!xen_runs_set(&e->views.view[view].remaps, gfn, gfn, target == gfn ? 0 : target + 1))
 		return no_memory(e);
 	ret = xen_hold(e);
-	if (!ret) {
-		ret = change_both(e, view, gfn, target);
-		xen_let_go(e);
-		if (!ret)
-			return 0;
-	}
-	xen_runs_set(&e->views.view[view].remaps, gfn, gfn, before);
-	if (ret == SCRY_E_GONE || ret == SCRY_E_IO)
+	if (ret < 0) {
+		xen_runs_set(&e->views.view[view].remaps, gfn, gfn, before);
 		return ret;
-	if (ret == -EINVAL)
-		return scry_fail(SCRY_E_NOMEM, "VM %s has as many views as Xen can keep, %d with their "
-				 "twins: destroy one", e->vm->name, XEN_ALTP2MS - 1);
-	return failed(e, "remap a frame", ret);
+	}
+	ret = change_both(e, view, gfn, target);
+	xen_let_go(e);
+	if (!ret)
+		return 0;
+	xen_runs_set(&e->views.view[view].remaps, gfn, gfn, before);
+	return ret == -EINVAL ? too_many(e) : failed(e, "remap a frame", ret);
 }
 
 int xen_view_remap(struct scry_vm *vm, unsigned view, uint64_t gfn, uint64_t target)

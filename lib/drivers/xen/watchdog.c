@@ -38,6 +38,7 @@ struct watch {
 	void *page;			/* the ring's, or NULL */
 	int socket, claim;		/* of the parent; the domain's lock, held */
 	int parent;			/* a pidfd */
+	bool was_down;			/* the domain had shut down before */
 	uint64_t unread_since_ns;	/* requests that the parent does not even take; 0 = none */
 	RING_IDX unread_at;		/* the first of them */
 };
@@ -147,6 +148,12 @@ static int tick_ms(const struct xen_shared *s)
 	return limit && limit / 4 < TICK_MS ? (int)(limit / 4 + 1) : TICK_MS;
 }
 
+/* A domain that has shut down is one to look into only for who opened it so. */
+static bool has_ended(struct watch *w)
+{
+	return w->was_down ? xen_domain_gone(&w->hyper) : xen_domain_down(&w->hyper);
+}
+
 /* Until the end: the parent's, the domain's, or that of its patience. */
 static void watch(struct watch *w)
 {
@@ -162,7 +169,7 @@ static void watch(struct watch *w)
 		if (n > 0 && fds[0].revents && !serve(w))
 			return;
 		hold_clocks(w, since);
-		if (xen_domain_gone(&w->hyper)) {
+		if (has_ended(w)) {
 			w->shared->gone = 1;
 			return;
 		}
@@ -185,6 +192,7 @@ static _Noreturn void child(struct watch *w, unsigned domid, pid_t parent)
 	prctl(PR_SET_NAME, "scry-watchdog");
 	w->parent = (int)syscall(SYS_pidfd_open, parent, 0u);
 	ready = xen_hyper_open(&w->hyper, domid);
+	w->was_down = ready >= 0 && xen_domain_down(&w->hyper);
 	if (getppid() != parent)
 		_exit(1);
 	send(w->socket, &ready, sizeof(ready), MSG_NOSIGNAL);

@@ -95,6 +95,9 @@ static int check_domain(const struct scry_vm *vm, const struct xen_domain *domai
 				 "domains", vm->name);
 	if (domain->flags & XEN_DOMINF_dying)
 		return scry_fail(SCRY_E_GONE, "VM %s has ended", vm->name);
+	if (!domain->vcpus || !domain->pages)
+		return scry_fail(SCRY_E_STATE, "VM %s is still being made, and has no vCPU or no memory: "
+				 "try again", vm->name);
 	if (domain->vcpus > SCRY_MAX_VCPUS)
 		return scry_fail(SCRY_E_UNSUPPORTED, "%s has %u vCPUs: scry knows %u at most",
 				 vm->name, domain->vcpus, SCRY_MAX_VCPUS);
@@ -111,6 +114,7 @@ static int attach(struct xen_vm *x, const char *address)
 	if (ret < 0)
 		return ret;
 	x->domid = domain.id;
+	x->is_down = domain.flags & XEN_DOMINF_shutdown;
 	x->vm->vcpus = domain.vcpus;
 	x->vm->ram_access = SCRY_RAM_MAPPED;
 	xen_domain_name(&x->host, domain.id, x->vm->name, sizeof(x->vm->name));

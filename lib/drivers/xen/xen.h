@@ -41,6 +41,7 @@ struct xen_vm {
 	struct xen_host host;
 	xenforeignmemory_handle *memory;
 	uint32_t domid;
+	bool is_down;			/* it had shut down, but is kept */
 	struct xen_area *areas;
 	unsigned reached;		/* how often more of this map was mapped */
 	uint64_t life;			/* of the memory map; 0 = ended, as events are */
