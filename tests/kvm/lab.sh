@@ -56,12 +56,13 @@ l1.words=${words// /,}"
 }
 
 # lab_run INITRAMFS SCRIPT [WORD...]: boot L1 in QEMU; what the script prints is printed.
+# One thread for all its processors: with more, memory of L1's own was seen to go bad (doc/kvm.md).
 lab_run() {
 	local initramfs=$1
 	shift
 	# shellcheck disable=SC2046,SC2086 # words
-	timeout 1400 $(qemu_command 10.0) -accel tcg,tb-size=512 -m 2048 $lab_machine \
-		-cpu EPYC,-monitor -nodefaults -display none -serial stdio -no-reboot \
+	timeout 1400 $(qemu_command 10.0) -accel tcg,thread=single,tb-size=512 -m 2048 $lab_machine \
+		-cpu EPYC,-monitor -nodefaults -display none -serial stdio -no-reboot -pidfile "$work/l1.pid" \
 		-kernel "$lab_linux"/boot/vmlinuz-* -initrd "$initramfs" -append "$(lab_arguments "$@")" \
 		</dev/null 2>&1 | sed -u 's|\r$||'
 }
