@@ -9,6 +9,8 @@
 lab=$(dirname "${BASH_SOURCE[0]}")
 # What is special about the machine in QEMU.
 : "${lab_machine=-smp 2}"
+# More of its accelerator's options.
+: "${lab_accel=}"
 # The folder with L1's kernel and modules: Debian's 6.1, unless set.
 : "${lab_linux=$(dirname "$(dirname "$kernel")")}"
 
@@ -56,12 +58,11 @@ l1.words=${words// /,}"
 }
 
 # lab_run INITRAMFS SCRIPT [WORD...]: boot L1 in QEMU; what the script prints is printed.
-# One thread for all its processors: with more, memory of L1's own was seen to go bad (doc/kvm.md).
 lab_run() {
 	local initramfs=$1
 	shift
 	# shellcheck disable=SC2046,SC2086 # words
-	timeout 1400 $(qemu_command 10.0) -accel tcg,thread=single,tb-size=512 -m 2048 $lab_machine \
+	timeout 1400 $(qemu_command 10.0) -accel tcg,tb-size=512$lab_accel -m 2048 $lab_machine \
 		-cpu EPYC,-monitor -nodefaults -display none -serial stdio -no-reboot -pidfile "$work/l1.pid" \
 		-kernel "$lab_linux"/boot/vmlinuz-* -initrd "$initramfs" -append "$(lab_arguments "$@")" \
 		</dev/null 2>&1 | sed -u 's|\r$||'
