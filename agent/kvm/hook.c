@@ -72,13 +72,10 @@ int kvm_ioctl(int fd, unsigned long request, void *argument)
 {
 	struct kvcpu *k = known(fd);
 
-	if (!k)
-		return original(fd, request, argument);
-	if (request == KVM_RUN)
-		return kvm_ioctl_run(k);
-	if (sync_answers(k, request, argument))
+	if (k && sync_answers(k, request, argument))
 		return 0;
-	sync_request(k, request);
+	if (k)
+		sync_request(k, request);
 	return original(fd, request, argument);
 }
 

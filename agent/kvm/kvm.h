@@ -26,6 +26,8 @@
 #define RFLAGS_RF     0x10000u
 #define VECTOR_DB     1
 #define VECTOR_BP     3
+#define MSR_LSTAR     0xc0000082u
+#define MSR_CSTAR     0xc0000083u
 
 /* What it keeps of one vCPU, in its thread unless no vCPU executes. */
 struct kvcpu {
@@ -73,9 +75,9 @@ enum kvm_outcome {
 
 /* hook.c: get in between.  0, or refuse(). */
 int kvm_hook_init(void);
-/* KVM's own answer: as ioctl(). */
+/* KVM's own answer: as ioctl(); not for KVM_RUN. */
 int kvm_ioctl(int fd, unsigned long request, void *argument);
-/* The same, of KVM_RUN. */
+/* KVM_RUN's. */
 int kvm_ioctl_run(struct kvcpu *k);
 /* KVM's side of a vCPU; of one that is not known to KVM one whose every ioctl() fails. */
 struct kvcpu *kvm_of(const struct vcpu *vcpu);

@@ -19,8 +19,6 @@ static const uint32_t bases[] = { 0, 0x40000000, 0x4b564d00, 0xc0000000, 0xc0010
 #define X2APIC_FIRST 0x800u
 #define X2APIC_LAST  0x8ffu
 
-#define MSR_LSTAR     0xc0000082u
-#define MSR_CSTAR     0xc0000083u
 #define MSR_FS_BASE   0xc0000100u
 #define MSR_KERNEL_GS 0xc0000102u
 

@@ -66,7 +66,7 @@ static void finish(struct kvcpu *k)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &blocked);
 	k->run->immediate_exit = 1;
-	kvm_ioctl(k->fd, KVM_RUN, NULL);
+	kvm_ioctl_run(k);
 	k->run->immediate_exit = before;
 	pthread_sigmask(SIG_SETMASK, &blocked, NULL);
 }

@@ -18,9 +18,6 @@
 #define CR0_AM    0x40000u
 #define RFLAGS_AC 0x40000u
 
-#define MSR_LSTAR 0xc0000082u
-#define MSR_CSTAR 0xc0000083u
-
 #define VECTOR_DE 0
 #define VECTOR_OF 4
 #define VECTOR_UD 6

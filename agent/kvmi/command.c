@@ -250,12 +250,12 @@ static bool needs_rest(enum kvmi_command command)
 
 static void take_reply(struct kvmi_state *state, const struct kvmi_mail *mail)
 {
-	if (!state->waits || mail->header.seq != state->seq)
+	if (!state->waits || mail->header.seq != state->seq) {
 		kvmi_out_hang_up("the reply to an event that does not wait for one");
-	else if (kvmi_reply_take(kvmi_options.generation, state->event, mail->payload,
-				 mail->header.size, &state->reply))
+	} else if (kvmi_reply_take(kvmi_options.generation, state->event, mail->payload,
+				   mail->header.size, &state->reply)) {
 		kvmi_out_hang_up("a reply that does not fit its event");
-	else {
+	} else {
 		kvmi_fault_reply(state);
 		state->waits = false;
 	}

@@ -8,8 +8,6 @@
  */
 #include "agent/vcpu/vcpu.h"
 
-#define SUBSTITUTE_MOST 256u
-
 /* Service thread: have the frame in which the vCPU finds it.  Without, it finds memory. */
 void substitute_make(struct vcpu *vcpu);
 
