@@ -8,6 +8,7 @@
 
 #include "agent/qemu/image.h"
 #include "agent/refuse.h"
+#include "device.h"
 #include "kvm.h"
 #include "ram.h"
 #include "slot.h"
@@ -186,12 +187,16 @@ struct region2 {
 static int set_slot(int fd, unsigned long request, const void *slot)
 {
 	struct region2 ours = { 0 };
+	int answer;
 
 	memcpy(&ours, slot, request == SET_REGION2 ? sizeof(ours) : sizeof(ours.region));
 	if (!slot_told(&ours.region))
 		return 0;
 	ram_slots_changed();
-	return original(fd, request, &ours);
+	devices_make_way(&ours.region);
+	answer = original(fd, request, &ours);
+	devices_go_on();
+	return answer;
 }
 
 static int hook(int fd, unsigned long request, void *argument)

@@ -91,7 +91,9 @@ static void caps_of_traps(struct scry_agent_caps *caps)
 	const char *why = ram_lacks();
 
 	note(caps, SCRY_CAP_VIEWS, "all vCPUs are in one view");
+	note(caps, SCRY_CAP_EVENT_MMIO, "but of the local APIC where the processor virtualises it");
 	if (why) {
+		lacks(caps, SCRY_CAP_EVENT_MMIO, why);
 		lacks(caps, SCRY_CAP_EVENT_MEMORY, why);
 		lacks(caps, SCRY_CAP_VIEWS, why);
 	}

@@ -4,6 +4,7 @@
 #include "agent/memory/slat.h"
 #include "agent/memory/view.h"
 #include "alias.h"
+#include "device.h"
 #include "hold.h"
 #include "page.h"
 #include "plant.h"
@@ -13,7 +14,8 @@
 #define TOO_FINE \
 	"the view is too finely divided, or shows what is no RAM that can be shared"
 #define NO_RAM \
-	"there is no RAM that QEMU shares: what lies in ROM, flash or a device cannot be trapped"
+	"there is no RAM that QEMU shares: nothing else can stand in the place of ROM, flash or a " \
+	"device"
 
 static bool anew;		/* pages are held that are open: each is to be looked at */
 
@@ -75,7 +77,7 @@ static const char *apply_all(const struct slat *slat)
 		if (!apply(&aliases.part[i], slat))
 			return TOO_FINE;
 	anew = false;
-	return NULL;
+	return devices_apply(slat);
 }
 
 bool ram_is_trapped(void)
@@ -208,8 +210,10 @@ bool ram_blocks(uint64_t gfn, bool write)
 	uint64_t page;
 	const struct alias *a = alias_of(gfn, &page);
 
-	return a && (a->copy[page] || a->is[page] & (SCRY_READ | SCRY_EXEC) ||
-		     (write && a->is[page] & SCRY_WRITE));
+	if (!a)
+		return device_blocks(gfn);
+	return a->copy[page] || a->is[page] & (SCRY_READ | SCRY_EXEC) ||
+	       (write && a->is[page] & SCRY_WRITE);
 }
 
 const char *ram_enter(unsigned view)
@@ -226,6 +230,8 @@ void ram_open(uint64_t gfn, bool write)
 
 	if (a)
 		page_open(a, page, write);
+	else
+		device_open(gfn);
 }
 
 void ram_close(uint64_t gfn)
@@ -235,6 +241,8 @@ void ram_close(uint64_t gfn)
 
 	if (a)
 		page_close(a, page);
+	else
+		device_close(gfn);
 }
 
 void ram_open_all(void)
@@ -243,6 +251,7 @@ void ram_open_all(void)
 	for (unsigned i = 0; i < aliases.count; i++)
 		if (aliases.alias[i].size)
 			pages_open_all(&aliases.alias[i]);
+	devices_open_all();
 }
 
 void ram_close_all(void)
@@ -251,6 +260,7 @@ void ram_close_all(void)
 	for (unsigned i = 0; i < aliases.count; i++)
 		if (aliases.alias[i].size)
 			pages_close_all(&aliases.alias[i]);
+	devices_close_all();
 }
 
 const char *ram_lacks(void)
@@ -265,17 +275,24 @@ const char *ram_lacks(void)
 	return why;
 }
 
-const char *ram_lacks_at(uint64_t gfn, uint64_t count)
+static bool any_part(uint64_t gfn, uint64_t count)
+{
+	for (unsigned i = 0; i < aliases.parts; i++) {
+		const struct part *p = &aliases.part[i];
+
+		if (p->gfn < gfn + count && gfn < p->gfn + p->pages)
+			return true;
+	}
+	return false;
+}
+
+const char *ram_lacks_at(uint64_t gfn, uint64_t count, bool remaps)
 {
 	const char *why = aliases.parts ? NULL : ram_make();
 
 	if (why)
 		return why;
-	for (unsigned i = 0; i < aliases.parts; i++) {
-		const struct part *p = &aliases.part[i];
-
-		if (p->gfn < gfn + count && gfn < p->gfn + p->pages)
-			return NULL;
-	}
-	return NO_RAM;
+	if (any_part(gfn, count))
+		return NULL;
+	return remaps ? NO_RAM : devices_lack(gfn, count);
 }

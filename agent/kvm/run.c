@@ -58,17 +58,21 @@ static unsigned ins_target(struct kvcpu *k, const struct kvm_regs *r, uint64_t *
  * KVM_RUN finishes what it is in the middle of, and, told so, does no more.  QEMU's
  * kick, a signal whose handler sets immediate_exit, has to wait for that.
  */
-static void finish(struct kvcpu *k)
+static int finish(struct kvcpu *k)
 {
 	uint8_t before = k->run->immediate_exit;
 	sigset_t all, blocked;
+	int ret, err;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &blocked);
 	k->run->immediate_exit = 1;
-	kvm_ioctl_run(k);
+	ret = kvm_ioctl_run(k);
+	err = errno;
 	k->run->immediate_exit = before;
 	pthread_sigmask(SIG_SETMASK, &blocked, NULL);
+	errno = err;
+	return ret;
 }
 
 /* For an INS KVM writes what nobody has read from the port: that is taken back. */
@@ -216,18 +220,46 @@ static enum kvm_outcome go(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 	return came_back(vcpu, k, ret);
 }
 
+/* Of what writes to a device (MMIO, OUTS) KVM writes the registers back before QEMU is to write. */
+static bool is_behind(struct kvcpu *k)
+{
+	const struct kvm_run *run = k->run;
+	struct kvm_regs r;
+
+	if (!(run->exit_reason == KVM_EXIT_MMIO && run->mmio.is_write) &&
+	    !(run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT))
+		return false;
+	return kvm_ioctl(k->fd, KVM_GET_REGS, &r) == 0 && r.rip != k->step.rip;
+}
+
+/* Then it has forgotten of the step, which ends when QEMU has written all. */
+static enum kvm_outcome end_step(struct vcpu *vcpu, struct kvcpu *k, int *ret)
+{
+	*ret = finish(k);
+	if (*ret >= 0 || errno != EINTR)
+		return KVM_TO_QEMU;
+	k->step.behind = false;
+	k->run->exit_reason = KVM_EXIT_DEBUG;
+	k->run->debug.arch = (struct kvm_debug_exit_arch){ .exception = VECTOR_DB, .dr6 = DR6_STEP };
+	*ret = 0;
+	return kvm_look(vcpu, k, ret);
+}
+
 int kvm_run(struct vcpu *vcpu, struct kvcpu *k)
 {
 	for (;;) {
 		enum kvm_outcome outcome;
+		bool behind = k->step.on && k->step.behind;
 		int ret;
 
 		if (kvm_power_look(vcpu, k))
 			return -1;
-		if (!prepare(vcpu, k))
+		if (!behind && !prepare(vcpu, k))
 			continue;
 		k->unfinished = false;
-		outcome = go(vcpu, k, &ret);
+		outcome = behind ? end_step(vcpu, k, &ret) : go(vcpu, k, &ret);
+		if (outcome == KVM_TO_QEMU && !behind)
+			k->step.behind = ret >= 0 && k->step.on && is_behind(k);
 		/* QEMU, or the next KVM_RUN, brings it to its end. */
 		if (ret >= 0 && (outcome == KVM_TO_QEMU || k->unfinished))
 			progress_over(k);

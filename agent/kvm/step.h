@@ -18,6 +18,7 @@ struct target {
 struct step {
 	bool on;		/* the guest-debug registers are its own */
 	bool left;		/* an exception has taken it to a handler that nobody caught */
+	bool behind;		/* it ends when QEMU has written to a device, see run.c */
 	bool over;		/* why: RF does not have the instruction pass by its breakpoint */
 	uint64_t rip;		/* where it began */
 	struct target target[KVM_REGISTERS];

@@ -46,7 +46,8 @@ static bool is_delivery(const struct tlb_access *a)
  * try again with all other vCPUs halted, where nothing may be waited for.  A
  * fetch that is not of its block's first byte comes while the block is made.
  * What crosses a page 7.2 takes byte by byte, after it has asked for the second;
- * from 8.0 on its size is that of its part in the page.
+ * from 8.0 on its size is that of its part in the page.  An access to a device QEMU 8.2
+ * and later make from a block's last instruction only, which they find out here.
  */
 static bool repeats(struct vcpu *vcpu, const struct trap *t)
 {
@@ -54,7 +55,7 @@ static bool repeats(struct vcpu *vcpu, const struct trap *t)
 
 	if (a->type == SCRY_EXEC)
 		return a->gva != code_address(vcpu->cpu);
-	if (t->locked)
+	if (t->locked || qemu.cpu_physical_memory_is_io(t->gpa))
 		return true;
 	if (t->walk)
 		return false;

@@ -118,7 +118,7 @@ static const char *lacks(const struct scry_agent_view *r)
 	bool remaps = r->op == SCRY_AGENT_VIEW_REMAP && r->argument != r->gfn;
 
 	return accel->view_lacks && (traps || remaps) ?
-	       accel->view_lacks(r->gfn, traps ? r->count : 1) : NULL;
+	       accel->view_lacks(r->gfn, traps ? r->count : 1, remaps) : NULL;
 }
 
 static void apply(struct change *c, const struct scry_agent_view *r)

@@ -81,6 +81,7 @@ struct qemu_version {
 				      bool write, uint64_t attrs)) \
 	X(void, address_space_unmap, (struct qemu_address_space *, void *, uint64_t len, \
 				      bool write, uint64_t used)) \
+	X(bool, cpu_physical_memory_is_io, (uint64_t gpa)) \
 	X(uint64_t, memory_region_get_ram_addr, (struct qemu_region *)) \
 	X(void *, memory_region_get_ram_ptr, (struct qemu_region *)) \
 	X(int, memory_region_get_fd, (struct qemu_region *)) \

@@ -42,7 +42,8 @@ int scry_view_destroy(struct scry_vm *vm, unsigned view);
 /*
  * In this view trap these accesses (SCRY_READ, SCRY_WRITE, SCRY_EXEC; 0 = none)
  * to the `count` frames from gfn on, and no others to them.  Frames need not
- * have memory.  It costs as much for all frames as for one.  SCRY_E_INVAL beyond
+ * have memory; what is accessed where a device is (MMIO) is told of with
+ * SCRY_CAP_EVENT_MMIO.  It costs as much for all frames as for one.  SCRY_E_INVAL beyond
  * the highest frame, 2^40 - 1.  (The driver kvmi traps frames that have memory, and
  * takes a message for 511 of them.)  For view 0 SCRY_CAP_EVENT_MEMORY suffices.
  */

@@ -132,6 +132,7 @@ int scry_memory_map(struct scry_vm *vm, struct scry_region *regions, size_t max)
 	X(EVENT_INTERRUPT,  "event-interrupt",  "event: exception or interrupt delivered") \
 	X(EVENT_STEP,       "event-step",       "event: instruction executed (single-step)") \
 	X(EVENT_MEMORY,     "event-memory",     "event: memory read, written or executed") \
+	X(EVENT_MMIO,       "event-mmio",       "event: memory of devices read or written") \
 	X(EVENT_BREAKPOINT, "event-breakpoint", "event: hidden breakpoint hit") \
 	X(EVENT_SHUTDOWN,   "event-shutdown",   "event: machine reset or switched off, triple fault") \
 	X(EVENT_START,      "event-start",      "event: processor started") \

@@ -66,6 +66,7 @@ static const struct rule {
 	    "interrupts are held back meanwhile"),
 	HAS(EVENT_MEMORY, KVMI_SET_PAGE_ACCESS, KVMI_EVENT_PF,
 	    "only of RAM; instructions that are continued are emulated by KVM"),
+	NEVER(EVENT_MMIO, "KVMI traps frames of RAM only"),
 	{ SCRY_CAP_EVENT_BREAKPOINT, BIT(KVMI_SET_PAGE_ACCESS) | BIT(KVMI_CONTROL_SINGLESTEP) |
 	  BIT(KVMI_VCPU_CONTROL_EVENTS) | BIT(KVMI_PAUSE), BIT(KVMI_EVENT_PF) |
 	  BIT(KVMI_EVENT_SINGLESTEP) | BIT(KVMI_EVENT_PAUSE), NULL,

@@ -106,6 +106,7 @@ static void set_missing(struct scry_vm *vm)
 
 	for (unsigned i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
 		scry_cap_set(vm, missing[i], false, "Xen's monitor has no such event");
+	scry_cap_set(vm, SCRY_CAP_EVENT_MMIO, false, "Xen traps frames that have memory");
 	scry_cap_set(vm, SCRY_CAP_EVENT_IO, false, "Xen's monitor has no such event before 4.18, and "
 		     "that of 4.18 is not used yet");
 }
