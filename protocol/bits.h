@@ -26,6 +26,8 @@
 #define EFER_NXE    (UINT64_C(1) << 11)
 #define EFER_SVME   (UINT64_C(1) << 12)	/* AMD */
 
+#define OPCODE_STI 0xfb	/* interrupts stay off for the instruction behind it */
+
 #define APIC_BASE_BSP (UINT64_C(1) << 8)	/* of MSR 0x1b: the processor that boots */
 
 #endif

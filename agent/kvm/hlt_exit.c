@@ -3,13 +3,12 @@
 
 #include "agent/event/arm.h"
 #include "kvm.h"
+#include "protocol/bits.h"
 
 /*
  * HLT comes out of KVM_RUN where QEMU has the local APICs.  KVM has gone behind it by then,
  * and has ended the shadow of the STI before it: for the event both are taken back.
  */
-
-#define OPCODE_STI 0xfb
 
 /* One of QEMU's own flags, which it has set before it loads the agent. */
 static bool qemu_flag(const char *name, bool otherwise)

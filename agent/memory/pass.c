@@ -2,9 +2,8 @@
 #include "agent/event/operand.h"
 #include "look.h"
 #include "pass.h"
+#include "protocol/bits.h"
 #include "view.h"
-
-#define OPCODE_STI 0xfb
 
 static bool is_sti(const struct vcpu *vcpu)
 {
