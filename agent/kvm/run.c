@@ -56,16 +56,18 @@ static unsigned ins_target(struct kvcpu *k, const struct kvm_regs *r, uint64_t *
 
 /*
  * KVM_RUN finishes what it is in the middle of, and, told so, does no more.  QEMU's
- * kick, a signal whose handler sets immediate_exit, has to wait for that.
+ * kick, a signal whose handler sets immediate_exit, has to wait for that; what one has set
+ * already must stay, as QEMU sends no second one.
  */
 static int finish(struct kvcpu *k)
 {
-	uint8_t before = k->run->immediate_exit;
 	sigset_t all, blocked;
+	uint8_t before;
 	int ret, err;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &blocked);
+	before = k->run->immediate_exit;
 	k->run->immediate_exit = 1;
 	ret = kvm_ioctl_run(k);
 	err = errno;
