@@ -27,38 +27,54 @@ static void add_walk(struct accesses *all, const struct walk *w, uint64_t gva)
 						      .access = SCRY_READ, .size = w->size });
 }
 
-/* One access, in its pages. */
+static bool is_settled(const struct kvm_sregs *s, const struct walk *w, uint32_t access)
+{
+	return (s->ss.dpl < 3 || w->user) && w->accessed &&
+	       (!(access & SCRY_WRITE) || (w->dirty && w->writable));
+}
+
+/* What of it is in the first page, to which the walk leads; then it begins behind that. */
+static void add_part(const struct kvm_sregs *s, struct accesses *all, struct insn_access *is,
+		     const struct walk *w)
+{
+	uint64_t left = PAGE - is->gva % PAGE, part = is->size < left ? is->size : left;
+
+	add_walk(all, w, is->gva);
+	if (w->mapped)
+		add_one(all, (struct access){ .gva = is->gva, .gpa = w->gpa, .access = is->access,
+					      .size = (uint32_t)part,
+					      .settled = is_settled(s, w, is->access) });
+	is->gva += part;
+	is->size -= part;
+}
+
 static void add(struct kvcpu *k, const struct kvm_sregs *s, struct accesses *all,
 		struct insn_access is)
 {
-	while (is.size) {
-		uint64_t left = PAGE - is.gva % PAGE, part = is.size < left ? is.size : left;
-		struct walk w = { 0 };
-		bool mapped = kvm_look_up(k, s, is.gva, &w);
+	struct walk w = { 0 };
 
-		add_walk(all, &w, is.gva);
-		if (mapped)
-			add_one(all, (struct access){ .gva = is.gva, .gpa = w.gpa, .access = is.access,
-						      .size = (uint32_t)part });
-		is.gva += part;
-		is.size -= part;
+	while (is.size) {
+		kvm_look_up(k, s, is.gva, &w);
+		add_part(s, all, &is, &w);
 	}
 }
 
 void accesses_find(struct kvcpu *k, struct accesses *all)
 {
 	struct insn_access fetch = { .size = 1, .access = SCRY_EXEC }, access[INSN_ACCESSES];
+	const struct insn *insn = &k->insn;
 	unsigned count = 0;
-	struct insn insn;
+	struct walk w;
 
-	*all = (struct accesses){ 0 };
-	if (kvm_decode(k, &insn)) {
-		fetch.size = all->insn_len = insn.is.length;
-		count = insn_accesses(&insn, access);
+	all->count = all->insn_len = 0;
+	if (kvm_fetch(k, &w)) {
+		fetch.size = all->insn_len = insn->is.length;
+		count = insn_accesses(insn, access);
 	}
-	all->rip = insn.rip;
-	fetch.gva = insn_address(&insn);
-	add(k, &insn.system, all, fetch);
+	all->rip = insn->rip;
+	fetch.gva = insn_address(insn);
+	add_part(&insn->system, all, &fetch, &w);
+	add(k, &insn->system, all, fetch);
 	for (unsigned i = 0; i < count; i++)
-		add(k, &insn.system, all, access[i]);
+		add(k, &insn->system, all, access[i]);
 }

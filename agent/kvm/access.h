@@ -11,6 +11,7 @@ struct access {
 	uint32_t access;	/* SCRY_READ, SCRY_WRITE, SCRY_EXEC; both for one with LOCK */
 	uint32_t size;		/* bytes, in this page */
 	bool walk;		/* the page walker's, on the way to gva */
+	bool settled;		/* the tables permit it, and it changes none of their bits */
 };
 
 struct accesses {
@@ -19,6 +20,12 @@ struct accesses {
 	unsigned count;
 	struct access at[ACCESSES_MOST];
 };
+
+/* Does its page have to be open to writes?  The walker sets the accessed and dirty bits. */
+static inline bool access_writes(const struct access *a)
+{
+	return a->access & SCRY_WRITE || a->walk;
+}
 
 /* Those whose pages the guest has mapped. */
 void accesses_find(struct kvcpu *k, struct accesses *all);

@@ -203,11 +203,12 @@ static int at_rip(struct vcpu *vcpu, struct kvcpu *k)
 	struct kvm_regs r;
 	uint64_t address;
 
+	if (!breakpoint_any())
+		return 0;
 	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
 	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
 	address = kvm_code_address(&s, &r);
-	return breakpoint_any() && breakpoint_possible(address) ?
-	       breakpoint_find(vcpu, address, s.cr3) : 0;
+	return breakpoint_possible(address) ? breakpoint_find(vcpu, address, s.cr3) : 0;
 }
 
 bool kvm_breakpoint(struct vcpu *vcpu, struct kvcpu *k)

@@ -49,10 +49,9 @@ bool kvm_look_up(struct kvcpu *k, const struct kvm_sregs *s, uint64_t gva, struc
 
 	if (!may_nest(s))
 		return walk(s, s->cr3, gva, w);
-	if (kvm_ioctl(k->fd, KVM_TRANSLATE, &t) < 0 || !t.valid)
-		return false;
-	*w = (struct walk){ .gpa = t.physical_address };
-	return true;
+	*w = (struct walk){ .mapped = kvm_ioctl(k->fd, KVM_TRANSLATE, &t) == 0 && t.valid };
+	w->gpa = t.physical_address;
+	return w->mapped;
 }
 
 bool kvm_physical(struct kvcpu *k, uint64_t gva, uint64_t *gpa)
@@ -102,49 +101,61 @@ bool kvm_virtual(struct kvcpu *k, uint64_t gva, void *data, unsigned len, bool w
 	return kvm_ioctl(k->fd, KVM_GET_SREGS, &s) == 0 && transfer(k, &s, gva, data, len, write);
 }
 
-/* As many as there are before what cannot be read. */
-static unsigned read_code(struct kvcpu *k, const struct kvm_sregs *s, uint64_t gva, uint8_t *bytes)
+/* As many as there are before what cannot be read; *w leads to the first, if it can. */
+static unsigned read_code(struct kvcpu *k, const struct kvm_sregs *s, uint64_t gva, uint8_t *bytes,
+			  struct walk *w)
 {
-	unsigned len = KVM_CODE, in_page = PAGE - (unsigned)(gva % PAGE);
+	unsigned len = PAGE - (unsigned)(gva % PAGE);
 
-	if (transfer(k, s, gva, bytes, len, false))
-		return len;
-	len = in_page < len ? in_page : len;
-	return transfer(k, s, gva, bytes, len, false) ? len : 0;
+	if (len > KVM_CODE)
+		len = KVM_CODE;
+	if (!kvm_look_up(k, s, gva, w) || !seen_read(w->gpa, bytes, len))
+		return 0;
+	if (len < KVM_CODE && transfer(k, s, gva + len, bytes + len, KVM_CODE - len, false))
+		return KVM_CODE;
+	return len;
 }
 
 unsigned kvm_code(struct kvcpu *k, uint64_t gva, uint8_t *bytes)
 {
 	struct kvm_sregs s;
+	struct walk w;
 
-	return kvm_ioctl(k->fd, KVM_GET_SREGS, &s) == 0 ? read_code(k, &s, gva, bytes) : 0;
+	return kvm_ioctl(k->fd, KVM_GET_SREGS, &s) == 0 ? read_code(k, &s, gva, bytes, &w) : 0;
 }
 
-bool kvm_decode(struct kvcpu *k, struct insn *insn)
+bool kvm_fetch(struct kvcpu *k, struct walk *w)
 {
+	struct insn *insn = &k->insn;
 	uint8_t bytes[KVM_CODE];
 	struct kvm_regs r = { 0 };
 
-	*insn = (struct insn){ 0 };
 	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
 	kvm_ioctl(k->fd, KVM_GET_SREGS, &insn->system);
 	kvm_gprs(&r, insn->gpr);
 	insn->rip = r.rip;
-	return insn_decode(insn, bytes, read_code(k, &insn->system, insn_address(insn), bytes));
+	return insn_decode(insn, bytes, read_code(k, &insn->system, insn_address(insn), bytes, w));
+}
+
+bool kvm_decode(struct kvcpu *k)
+{
+	struct walk w;
+
+	return kvm_fetch(k, &w);
 }
 
 bool kvm_insn(struct kvcpu *k, struct kvm_insn *insn)
 {
 	struct insn_access access[INSN_ACCESSES];
-	struct insn all;
+	const struct insn *all = &k->insn;
 
 	*insn = (struct kvm_insn){ 0 };
-	if (!kvm_decode(k, &all))
+	if (!kvm_decode(k))
 		return false;
-	insn->len = all.is.length;
-	insn->rep = insn_repeats(&all);
-	insn->string = all.is.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
-	if (insn->string && insn_accesses(&all, access))
+	insn->len = all->is.length;
+	insn->rep = insn_repeats(all);
+	insn->string = all->is.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+	if (insn->string && insn_accesses(all, access))
 		insn->target = access[0].gva;
 	return true;
 }

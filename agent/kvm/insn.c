@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <scry/view.h>
+#include <string.h>
 
 #include "insn.h"
 #include "kvm.h"
@@ -35,12 +36,30 @@ static bool decoder_of(const struct kvm_sregs *s, ZydisDecoder *decoder)
 		s->ss.db ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16));
 }
 
+/* What else the bytes' meaning depends on. */
+static unsigned mode_of(const struct kvm_sregs *s)
+{
+	return 1u | (unsigned)kvm_is_64bit(s) << 1 | (s->cs.db ? 4u : 0) | (s->ss.db ? 8u : 0);
+}
+
 bool insn_decode(struct insn *insn, const uint8_t *bytes, unsigned len)
 {
+	unsigned mode = mode_of(&insn->system);
 	ZydisDecoder decoder;
 
-	return len && decoder_of(&insn->system, &decoder) &&
-	       ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, len, &insn->is, insn->operand));
+	if (len > sizeof(insn->code))
+		len = sizeof(insn->code);
+	if (insn->mode == mode && insn->code_len == len && memcmp(insn->code, bytes, len) == 0)
+		return insn->known;
+	memcpy(insn->code, bytes, len);
+	insn->code_len = len;
+	insn->mode = mode;
+	insn->known = len && decoder_of(&insn->system, &decoder) &&
+		      ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, len, &insn->is,
+							  insn->operand));
+	if (!insn->known)
+		insn->is = (ZydisDecodedInstruction){ 0 };
+	return insn->known;
 }
 
 uint32_t kvm_length_64(const uint8_t *bytes, unsigned len)
@@ -55,16 +74,54 @@ static uint64_t low_bits(uint64_t value, unsigned width)
 	return width < 64 ? value & ((UINT64_C(1) << width) - 1) : value;
 }
 
+/* Which of 16 it is of. */
+static unsigned number_of(ZydisRegister reg)
+{
+	return (unsigned)ZydisRegisterGetId(
+		ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg));
+}
+
+/* AH to BH lie there in their register. */
+static unsigned shift_of(ZydisRegister reg)
+{
+	return reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH ? 8 : 0;
+}
+
+static unsigned width_of(ZydisRegister reg)
+{
+	return ZydisRegisterGetWidth(ZYDIS_MACHINE_MODE_LONG_64, reg);
+}
+
+bool insn_is_general(ZydisRegister reg)
+{
+	ZydisRegisterClass class = ZydisRegisterGetClass(reg);
+
+	return class >= ZYDIS_REGCLASS_GPR8 && class <= ZYDIS_REGCLASS_GPR64;
+}
+
+uint64_t insn_register(const struct insn *insn, ZydisRegister reg)
+{
+	return low_bits(insn->gpr[number_of(reg)] >> shift_of(reg), width_of(reg));
+}
+
+/* In 64-bit code one of 32 bits clears those above it; elsewhere nobody sees them. */
+void insn_set_register(uint64_t gpr[16], ZydisRegister reg, uint64_t value)
+{
+	unsigned width = width_of(reg), shift = shift_of(reg);
+	uint64_t *whole = &gpr[number_of(reg)];
+	uint64_t mask = low_bits(~UINT64_C(0), width) << shift;
+
+	if (width >= 32)
+		*whole = low_bits(value, width);
+	else
+		*whole = (*whole & ~mask) | (value << shift & mask);
+}
+
 static uint64_t register_value(const struct insn *insn, ZydisRegister reg)
 {
-	ZydisRegister large = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
-	ZyanI8 id = ZydisRegisterGetId(large);
-
 	if (reg == ZYDIS_REGISTER_RIP || reg == ZYDIS_REGISTER_EIP)
 		return insn->rip + insn->is.length;
-	if (ZydisRegisterGetClass(large) != ZYDIS_REGCLASS_GPR64 || id < 0 || id > 15)
-		return 0;
-	return low_bits(insn->gpr[id], ZydisRegisterGetWidth(ZYDIS_MACHINE_MODE_LONG_64, reg));
+	return insn_is_general(reg) ? insn_register(insn, reg) : 0;
 }
 
 static uint64_t segment_base(const struct insn *insn, ZydisRegister reg)

@@ -8,6 +8,7 @@
 
 #include "agent/event/filter.h"
 #include "agent/vcpu/vcpu.h"
+#include "insn.h"
 #include "progress.h"
 #include "step.h"
 
@@ -19,6 +20,7 @@
 
 #define KVM_CODE      15	/* bytes of the longest instruction */
 #define DR7_USED      0x600u	/* GE, and the bit that is always set */
+#define DR7_USERS     0xffu	/* any register is in use */
 #define DR6_BREAKPOINTS 15u
 #define DR6_STEP      0x4000u
 #define RFLAGS_TF     0x100u
@@ -43,6 +45,7 @@ struct kvcpu {
 	_Atomic uint32_t synced;	/* KVM_SYNC_X86_...: struct kvm_run has these, see sync.h */
 	uint64_t next_rip;	/* behind it, once kvm_finish() has been called */
 
+	struct insn insn;	/* the last that kvm_decode() has looked at */
 	struct progress progress;	/* of the instruction at rip */
 	struct step step;
 
@@ -115,6 +118,7 @@ void kvm_settle(struct vcpu *vcpu);
 
 /* state.c */
 void kvm_gprs(const struct kvm_regs *from, uint64_t *gpr);	/* in scry's order */
+void kvm_set_gprs(struct kvm_regs *to, const uint64_t *gpr);
 int kvm_regs_get(struct vcpu *vcpu, struct scry_regs *regs);
 int kvm_regs_put(struct vcpu *vcpu, const struct scry_regs *regs, uint64_t mask);
 int kvm_msr_read(struct vcpu *vcpu, uint32_t index, uint64_t *value);
@@ -204,6 +208,9 @@ bool kvm_breakpoint_look(struct vcpu *vcpu, struct kvcpu *k);
 /* Go on with the instruction at rip, or be caught in front of it; which is it now? */
 void kvm_breakpoint_pass(struct kvcpu *k, bool passes);
 bool kvm_breakpoint_passes(struct kvcpu *k);
+
+/* own_watch.c: bits of DR6, for the guest's watchpoints that the instruction in k->insn hits. */
+uint64_t kvm_own_watches(struct kvcpu *k);
 
 /* step.c: before KVM_RUN, of which it is a step */
 void kvm_step_begin(struct vcpu *vcpu, struct kvcpu *k);

@@ -73,21 +73,45 @@ static bool shows(const struct kvm_userspace_memory_region *slot, uint64_t gpa)
 	return !(slot->slot & SLOT_SPACE) && gpa - slot->guest_phys_addr < slot->memory_size;
 }
 
-bool slot_read(uint64_t gpa, void *data, unsigned len)
+static char *find(uint64_t gpa, uint32_t not_flags)
 {
-	bool found = false;
-
-	pthread_mutex_lock(&lock);
-	for (unsigned i = 0; i < slot_count && !found; i++) {
+	for (unsigned i = 0; i < slot_count; i++) {
 		const struct kvm_userspace_memory_region *slot = &slots[i].told;
 
-		found = shows(slot, gpa);
-		if (found)
-			memcpy(data, (const char *)slot->userspace_addr +
-			       (gpa - slot->guest_phys_addr), len);
+		if (!shows(slot, gpa))
+			continue;
+		return slot->flags & not_flags ? NULL :
+		       (char *)slot->userspace_addr + (gpa - slot->guest_phys_addr);
 	}
+	return NULL;
+}
+
+bool slot_read(uint64_t gpa, void *data, unsigned len)
+{
+	const char *from;
+
+	pthread_mutex_lock(&lock);
+	from = find(gpa, 0);
+	if (from)
+		memcpy(data, from, len);
 	pthread_mutex_unlock(&lock);
-	return found;
+	return from;
+}
+
+void *slot_begin(uint64_t gpa, bool write)
+{
+	void *at;
+
+	pthread_mutex_lock(&lock);
+	at = find(gpa, write ? KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES : 0);
+	if (!at)
+		pthread_mutex_unlock(&lock);
+	return at;
+}
+
+void slot_end(void)
+{
+	pthread_mutex_unlock(&lock);
 }
 
 static bool set(const struct kvm_slot *s, uint64_t place, bool there)

@@ -18,6 +18,13 @@ bool slot_told(struct kvm_userspace_memory_region *told);
  */
 bool slot_read(uint64_t gpa, void *data, unsigned len);
 
+/*
+ * The same, to make an access there until slot_end(); NULL, without that, also for a write
+ * that KVM would have to see, as it notes which pages are written, or has them read-only.
+ */
+void *slot_begin(uint64_t gpa, bool write);
+void slot_end(void);
+
 /* Why not, while QEMU has KVM note the pages that are written: a move would lose that. */
 #define STAYS "the VM is being migrated or saved: try again when that is done"
 

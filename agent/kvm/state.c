@@ -49,6 +49,13 @@ void kvm_gprs(const struct kvm_regs *k, uint64_t *gpr)
 #undef GET
 }
 
+void kvm_set_gprs(struct kvm_regs *k, const uint64_t *gpr)
+{
+#define SET(NAME, name) k->name = gpr[SCRY_REG_##NAME];
+	GENERAL(SET)
+#undef SET
+}
+
 static void system_from(const struct kvm_sregs *s, struct scry_regs *regs)
 {
 #define GET(index, name) regs->seg[index] = from_kvm(&s->name);
@@ -119,9 +126,7 @@ static int put_general(int fd, const struct scry_regs *regs)
 {
 	struct kvm_regs k = { .rip = regs->rip, .rflags = regs->rflags | 2 };
 
-#define PUT(NAME, name) k.name = regs->gpr[SCRY_REG_##NAME];
-	GENERAL(PUT)
-#undef PUT
+	kvm_set_gprs(&k, regs->gpr);
 	return kvm_ioctl(fd, KVM_SET_REGS, &k);
 }
 

@@ -36,6 +36,7 @@ void kvm_step_begin(struct vcpu *vcpu, struct kvcpu *k)
 	step->on = true;
 	step->left = false;
 	targets_find(vcpu, k, &r);
+	step->watched = kvm_own_watches(k);
 	debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ |
 			 KVM_GUESTDBG_USE_HW_BP;
 	debug.arch.debugreg[7] = DR7_USED;
@@ -170,8 +171,8 @@ void kvm_step_end(struct vcpu *vcpu, struct kvcpu *k)
 	k->progress.looks = k->points;
 	if (!(dr6 & DR6_STEP))
 		at_target(k, &k->step.target[__builtin_ctzll(dr6 & DR6_BREAKPOINTS)], &r);
-	else if (at_next(k, &r))
-		k->step.due = DR6_STEP;
+	else
+		k->step.due = (at_next(k, &r) ? DR6_STEP : 0) | k->step.watched;
 	if (!vcpu->steps)
 		kvm_step_stop(k);
 }

@@ -25,6 +25,7 @@ struct step {
 	enum { STEP_SAVES_NOTHING, STEP_PUSHES, STEP_SYSCALL } saves;	/* the flags, where */
 	bool pops;		/* it takes flags from elsewhere */
 	bool tf, tf_behind;	/* the guest's own TF: as it is, and when it has been executed */
+	uint64_t watched;	/* bits of DR6: its own watchpoints, when the instruction ends */
 	uint64_t due;		/* bits of DR6: its own #DB, when the client has been told */
 	bool flags_out;		/* a step's TF is in the flags that such an exception saved */
 };

@@ -7,7 +7,7 @@
 #include "ram.h"
 #include "sync.h"
 
-#define WANTED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)
+#define WANTED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
 
 bool sync_possible(void)
 {
@@ -58,8 +58,30 @@ static bool only_reads(unsigned long request)
 	}
 }
 
+static void flush(struct kvcpu *k)
+{
+	struct kvm_regs r = k->run->s.regs.regs;
+
+	k->run->kvm_dirty_regs = 0;
+	kvm_ioctl(k->fd, KVM_SET_REGS, &r);
+}
+
+void sync_set_regs(struct kvcpu *k, const struct kvm_regs *r)
+{
+	struct kvm_regs regs = *r;
+
+	if (atomic_load(&k->synced) & KVM_SYNC_X86_REGS) {
+		k->run->s.regs.regs = regs;
+		k->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+	} else {
+		kvm_ioctl(k->fd, KVM_SET_REGS, &regs);
+	}
+}
+
 void sync_request(struct kvcpu *k, unsigned long request)
 {
+	if (k->run->kvm_dirty_regs)
+		flush(k);
 	if (!only_reads(request))
 		atomic_store(&k->synced, 0);
 }
@@ -73,6 +95,8 @@ bool sync_answers(const struct kvcpu *k, unsigned long request, void *argument)
 		*(struct kvm_regs *)argument = regs->regs;
 	else if (request == KVM_GET_SREGS && synced & KVM_SYNC_X86_SREGS)
 		*(struct kvm_sregs *)argument = regs->sregs;
+	else if (request == KVM_GET_VCPU_EVENTS && synced & KVM_SYNC_X86_EVENTS)
+		*(struct kvm_vcpu_events *)argument = regs->events;
 	else
 		return false;
 	return true;

@@ -6,8 +6,8 @@
 
 /*
  * KVM_CAP_SYNC_REGS: while anything is armed KVM_RUN leaves the vCPU's registers in struct
- * kvm_run, and to read them takes no ioctl until something may have changed them.  They are
- * written by ioctl only: nothing is left there for a KVM_RUN that QEMU has prepared.
+ * kvm_run, and to read them takes no ioctl until something may have changed them.  General
+ * registers that are written there are KVM's before anything else is asked of the vCPU.
  */
 
 /* Can this kernel do it? */
@@ -19,6 +19,9 @@ void sync_left(struct kvcpu *k, int answer);
 
 /* The agent, or QEMU, is about to ask this of the vCPU. */
 void sync_request(struct kvcpu *k, unsigned long request);
+
+/* As KVM_SET_REGS, with the next KVM_RUN if that can be. */
+void sync_set_regs(struct kvcpu *k, const struct kvm_regs *r);
 
 /* True: *argument is what KVM would have said. */
 bool sync_answers(const struct kvcpu *k, unsigned long request, void *argument);

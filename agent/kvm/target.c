@@ -31,14 +31,14 @@
 /* An instruction, and the gates of exceptions as they are now. */
 struct place {
 	struct kvcpu *k;
-	struct insn insn;
+	const struct insn *insn;
 	unsigned gates;		/* so many; 0 where they are not those of long mode */
 	uint8_t gate[GATES][GATE_SIZE];
 };
 
 static bool read_gates(const struct place *p, unsigned first, unsigned count, void *gates)
 {
-	const struct kvm_sregs *s = &p->insn.system;
+	const struct kvm_sregs *s = &p->insn->system;
 
 	return s->efer & EFER_LMA && (first + count) * GATE_SIZE - 1 <= s->idt.limit &&
 	       kvm_virtual(p->k, s->idt.base + first * GATE_SIZE, gates, count * GATE_SIZE, false);
@@ -46,7 +46,7 @@ static bool read_gates(const struct place *p, unsigned first, unsigned count, vo
 
 static void look(struct place *p)
 {
-	unsigned count = (p->insn.system.idt.limit + 1u) / GATE_SIZE;
+	unsigned count = (p->insn->system.idt.limit + 1u) / GATE_SIZE;
 
 	if (count > GATES)
 		count = GATES;
@@ -130,7 +130,7 @@ static void guess(const struct insn *insn, uint64_t rflags, int vector[2])
 /* The flags that it takes from the stack. */
 static void note_popped(const struct place *p, unsigned above)
 {
-	const struct insn *insn = &p->insn;
+	const struct insn *insn = p->insn;
 	uint64_t at = insn->gpr[SCRY_REG_RSP] + above * (insn->is.operand_width / 8u);
 	uint16_t flags;
 
@@ -156,14 +156,14 @@ static struct target syscall_target(struct vcpu *vcpu, const struct place *p)
 	uint64_t to = 0;
 
 	p->k->step.saves = STEP_SYSCALL;
-	kvm_msr_read(vcpu, kvm_is_64bit(&p->insn.system) ? MSR_LSTAR : MSR_CSTAR, &to);
+	kvm_msr_read(vcpu, kvm_is_64bit(&p->insn->system) ? MSR_LSTAR : MSR_CSTAR, &to);
 	return address(to);
 }
 
 /* To user space: TF is looked at when it has replaced it, and the step would not end. */
 static struct target sysret_target(const struct place *p, unsigned reg)
 {
-	const struct insn *insn = &p->insn;
+	const struct insn *insn = p->insn;
 	uint64_t to = insn->gpr[reg];
 
 	if (insn->is.mnemonic == ZYDIS_MNEMONIC_SYSRET) {
@@ -176,7 +176,7 @@ static struct target sysret_target(const struct place *p, unsigned reg)
 /* Where it goes by itself, if not to the next one, and what of the flags it saves or takes. */
 static struct target own_target(struct vcpu *vcpu, const struct place *p)
 {
-	switch (p->insn.is.mnemonic) {
+	switch (p->insn->is.mnemonic) {
 	case ZYDIS_MNEMONIC_INT1:
 		return vector(p, VECTOR_DB);
 	case ZYDIS_MNEMONIC_INT3:
@@ -184,7 +184,7 @@ static struct target own_target(struct vcpu *vcpu, const struct place *p)
 	case ZYDIS_MNEMONIC_INTO:
 		return vector(p, VECTOR_OF);
 	case ZYDIS_MNEMONIC_INT:
-		return vector(p, (uint8_t)p->insn.is.raw.imm[0].value.u);
+		return vector(p, (uint8_t)p->insn->is.raw.imm[0].value.u);
 	case ZYDIS_MNEMONIC_SYSCALL:
 		return syscall_target(vcpu, p);
 	case ZYDIS_MNEMONIC_SYSRET:
@@ -215,13 +215,13 @@ static struct target own_target(struct vcpu *vcpu, const struct place *p)
 static void fill(struct vcpu *vcpu, struct kvcpu *k, const struct kvm_regs *r)
 {
 	struct target *target = k->step.target;
-	struct place p = { .k = k };
+	struct place p = { .k = k, .insn = &k->insn };
 	uint8_t arriving;
 	int guessed[2];
-	bool known = kvm_decode(k, &p.insn);
+	bool known = kvm_decode(k);
 
 	look(&p);
-	guess(&p.insn, r->rflags, guessed);
+	guess(p.insn, r->rflags, guessed);
 	target[0] = vector(&p, EXCEPTION_PF);
 	target[1] = vector(&p, EXCEPTION_GP);
 	target[2] = vector(&p, (unsigned)guessed[0]);

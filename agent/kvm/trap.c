@@ -5,6 +5,7 @@
 #include "agent/event/arm.h"
 #include "agent/memory/slat.h"
 #include "alone.h"
+#include "perform.h"
 #include "ram.h"
 
 /*
@@ -68,8 +69,7 @@ static void open_pages(const struct accesses *all, bool open)
 {
 	for (unsigned i = 0; i < all->count; i++) {
 		const struct access *a = &all->at[i];
-		/* The walker sets the accessed and dirty bits. */
-		bool write = a->access & SCRY_WRITE || a->walk;
+		bool write = access_writes(a);
 
 		if (!ram_blocks(a->gpa >> PAGE_SHIFT, write))
 			continue;
@@ -129,14 +129,18 @@ static enum kvm_outcome after(struct vcpu *vcpu, struct kvcpu *k, bool ended, in
 
 enum kvm_outcome kvm_trap(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 {
-	struct accesses all = { 0 };
+	struct performing performing;
+	struct accesses all;
 	uint8_t vector;
 	bool ended;
 
+	all.count = 0;
 	/* Of an exception on its way nobody knows what of it is trapped. */
 	if (!kvm_delivers(k, &vector)) {
 		accesses_find(k, &all);
-		if (!kvm_breakpoint_in_page(vcpu, k) || !tell_all(vcpu, k, &all))
+		perform_look(vcpu, k, &all, &performing);
+		if (!kvm_breakpoint_in_page(vcpu, k) || !tell_all(vcpu, k, &all) ||
+		    perform(vcpu, k, &all, &performing))
 			return KVM_AGAIN;
 	}
 	alone_begin(k);

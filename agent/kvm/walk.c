@@ -3,7 +3,10 @@
 #include "walk.h"
 
 #define ENTRY_P  1u
+#define ENTRY_W  2u
 #define ENTRY_U  4u
+#define ENTRY_A  32u
+#define ENTRY_D  64u
 #define ENTRY_PS 128u
 #define FRAMES   UINT64_C(0xffffffffff000)	/* bits of an address in an entry */
 
@@ -58,15 +61,27 @@ static bool is_register(const struct mode *m, unsigned level)
 	return m->levels == 3 && level == 3;
 }
 
+static void note_rights(const struct mode *m, unsigned level, uint64_t entry, struct walk *w)
+{
+	if (is_register(m, level))
+		return;
+	w->user &= !!(entry & ENTRY_U);
+	w->writable &= !!(entry & ENTRY_W);
+	w->accessed &= !!(entry & ENTRY_A);
+	w->dirty = entry & ENTRY_D;	/* the last one's */
+}
+
 bool walk(const struct kvm_sregs *s, uint64_t cr3, uint64_t gva, struct walk *w)
 {
 	const struct mode m = mode_of(s);
 	uint64_t table = cr3 & m.root, entry = 0, at, in_page;
 	unsigned level = m.levels, shift;
 
-	*w = (struct walk){ .user = true, .size = m.size, .gpa = (uint32_t)gva };
+	*w = (struct walk){ .mapped = true, .user = true, .writable = true, .accessed = true,
+			    .dirty = true, .size = m.size, .gpa = (uint32_t)gva };
 	if (!(s->cr0 & CR0_PG))
 		return true;
+	w->mapped = false;
 	if (!is_canonical(&m, gva))
 		return false;
 	for (;; level--, table = entry & FRAMES) {
@@ -76,11 +91,12 @@ bool walk(const struct kvm_sregs *s, uint64_t cr3, uint64_t gva, struct walk *w)
 			w->entry[w->steps++] = at;
 		if (!seen_read(at, &entry, m.size) || !(entry & ENTRY_P))
 			return false;
-		w->user &= is_register(&m, level) || entry & ENTRY_U;
+		note_rights(&m, level, entry, w);
 		if (is_page(&m, level, entry))
 			break;
 	}
 	in_page = (UINT64_C(1) << shift) - 1;
+	w->mapped = true;
 	w->gpa = frame_of(&m, entry, in_page) | (gva & in_page);
 	return true;
 }

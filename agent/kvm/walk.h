@@ -11,8 +11,11 @@
 #define WALK_STEPS 5u
 
 struct walk {
-	uint64_t gpa;
+	bool mapped;
+	uint64_t gpa;			/* if so */
 	bool user;			/* CPL 3 may access it */
+	bool writable;			/* in each entry; a kernel without CR0.WP does not mind */
+	bool accessed, dirty;		/* what an access, or a write, sets is set */
 	unsigned steps;
 	uint64_t entry[WALK_STEPS];	/* where those that were read lie, from the root on */
 	unsigned size;			/* bytes of one */

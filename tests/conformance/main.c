@@ -9,7 +9,8 @@ static const struct test *const tables[] = {
 	tests_vm, tests_memory, tests_paging, tests_pause, tests_regs, tests_msr, tests_xsave,
 	tests_cr, tests_cpuid, tests_msr_events, tests_int3, tests_flow, tests_held,
 	tests_sites, tests_io, tests_int, tests_step, tests_step_exact, tests_trapped,
-	tests_int_replies, tests_inject, tests_memory_events, tests_mmio, tests_views, tests_view_tables,
+	tests_int_replies, tests_inject, tests_memory_events, tests_mmio, tests_moves, tests_views,
+	tests_view_tables,
 	tests_breakpoints, tests_break_kernel, tests_power, tests_pt, tests_killed, NULL
 };
 

@@ -11,6 +11,10 @@ typedef unsigned long long ull;
 #define ENTRY   300u		/* of the root, which the probe does not use */
 #define GVA     (UINT64_C(0xffff000000000000) | (uint64_t)ENTRY << 39)
 #define PWU     7u		/* present, for writing and for CPL 3 */
+#define PRESENT 1u
+#define USER    4u
+#define ACCESSED 32u
+#define DIRTY   64u
 
 /* Of a page's own: three tables, and another last one, with another page. */
 struct tables {
@@ -147,11 +151,81 @@ static int other_code(struct ctx *c)
 	return 0;
 }
 
+static int check_bits(struct ctx *c, uint64_t gpa, uint64_t set)
+{
+	uint64_t entry;
+
+	OK(c, scry_read_phys(c->vm, gpa, &entry, 8));
+	CHECK(c, (entry & (ACCESSED | DIRTY)) == set, "the entry at %#llx is %#llx", (ull)gpa, (ull)entry);
+	return 0;
+}
+
+/* The page itself is trapped, and its tables have none of the bits that the processor sets. */
+static int bits(struct ctx *c)
+{
+	const struct probe_op list[] = {
+		OP(INVLPG, .value = GVA), OP(READ, .arg = GVA, .size = 8),
+		OP(INVLPG, .value = GVA), OP(WRITE, .arg = GVA, .value = 3, .size = 8),
+	};
+	struct probe_vcpu block;
+	struct tables t;
+
+	for (unsigned last = 2; last <= 4; last += 2) {
+		DO(make(c, &t));
+		OK(c, scry_view_protect(c->vm, 0, t.page >> 12, 1, SCRY_READ | SCRY_WRITE));
+		DO(guest_run(c, 0, list, last, 1, &block));
+		CHECK(c, block.op[1].out[0] == 1, "the guest read %#llx", (ull)block.op[1].out[0]);
+		DO(check_bits(c, c->probe.cr3[0] + ENTRY * 8, ACCESSED));
+		DO(check_bits(c, t.pdpt, ACCESSED));
+		DO(check_bits(c, t.pd, ACCESSED));
+		DO(check_bits(c, t.pt, last == 2 ? ACCESSED : ACCESSED | DIRTY));
+	}
+	return 0;
+}
+
+/* What the guest's own tables forbid is the guest's page fault, and no access. */
+static int rights(struct ctx *c)
+{
+	const struct {
+		uint64_t pte;
+		struct probe_op op;
+	} cases[] = {
+		{ PRESENT | USER,
+		  OP(WRITE, .arg = GVA, .value = 9, .size = 8, .flags = PROBE_USER) },
+		{ PRESENT, OP(READ, .arg = GVA, .size = 8, .flags = PROBE_USER) },
+		{ 0, OP(READ, .arg = GVA, .size = 8) },
+	};
+	struct tables t;
+
+	DO(make(c, &t));
+	DO(subscribe(c, SUB(MEMORY)));
+	OK(c, scry_view_protect(c->vm, 0, t.page >> 12, 1, SCRY_READ | SCRY_WRITE));
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct seen s = { 0 };
+		struct pump p = { .c = c, .answer = note, .opaque = &s };
+		struct probe_op list[] = { OP(INVLPG, .value = GVA), cases[i].op };
+		struct probe_vcpu block;
+		uint64_t value = t.page | cases[i].pte | ACCESSED | DIRTY;
+
+		OK(c, scry_write_phys(c->vm, t.pt, &value, 8));
+		DO(guest_start(c, 0, list, 2, N));
+		DO(pump_run(&p, 1));
+		DO(guest_block(c, 0, &block));
+		OK(c, scry_read_phys(c->vm, t.page, &value, 8));
+		CHECK(c, block.op[1].faults == N && !p.total && value == 1, "case %u: %llu faults, "
+		      "%llu events, %#llx in the page", i, (ull)block.op[1].faults, (ull)p.total,
+		      (ull)value);
+	}
+	return 0;
+}
+
 #define NEEDS { SCRY_CAP_VIEWS, SCRY_CAP_EVENT_MEMORY }
 
 const struct test tests_view_tables[] = {
 	{ "view-below-table", below, NEEDS },
 	{ "view-table", other_table, NEEDS },
 	{ "view-code-length", other_code, NEEDS },
+	{ "view-bits", bits, NEEDS },
+	{ "view-rights", rights, NEEDS },
 	{ 0 }
 };

@@ -164,12 +164,36 @@ static void test_anything(void **state)
 	}
 }
 
+/* What has been decoded is remembered, but not for other bytes or another mode. */
+static void test_again(void **state)
+{
+	static const uint8_t store[] = "\x48\x89\x03", load[] = "\x48\x8b\x03";
+	struct insn insn = setup(true);
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(insn_decode(&insn, store, 3));
+		assert_int_equal(insn.is.length, 3);
+		assert_int_equal(insn.operand[0].type, ZYDIS_OPERAND_TYPE_MEMORY);
+	}
+	assert_true(insn_decode(&insn, load, 3));
+	assert_int_equal(insn.operand[1].type, ZYDIS_OPERAND_TYPE_MEMORY);
+	insn.system = setup(false).system;
+	assert_true(insn_decode(&insn, load, 3));
+	assert_int_equal(insn.is.mnemonic, ZYDIS_MNEMONIC_DEC);
+	assert_false(insn_decode(&insn, load, 0));
+	assert_int_equal(insn.is.length, 0);
+	assert_false(insn_decode(&insn, load, 0));
+	assert_true(insn_decode(&insn, load, 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_64bit),
 		cmocka_unit_test(test_32bit),
 		cmocka_unit_test(test_repeated),
+		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_anything),
 	};
 

@@ -7,7 +7,10 @@
 
 #define MEMORY 0x10000u
 #define P      1u
+#define W      2u
 #define U      4u
+#define A      32u
+#define D      64u
 #define PS     128u
 #define NX     (UINT64_C(1) << 63)
 #define ROOT   0x1000u
@@ -148,12 +151,62 @@ static void test_5level(void **state)
 	expect_none(&s, UINT64_C(0xff00000000000000), ROOT + 8 * 256);
 }
 
+static void expect_bits(const struct kvm_sregs *s, uint64_t gva, bool writable, bool accessed, bool dirty)
+{
+	struct walk w;
+
+	assert_true(walk(s, ROOT, gva, &w) && w.mapped);
+	assert_int_equal(w.writable, writable);
+	assert_int_equal(w.accessed, accessed);
+	assert_int_equal(w.dirty, dirty);
+}
+
+/* What a write needs of each entry, and which bits of the last one count. */
+static void test_bits(void **state)
+{
+	const struct kvm_sregs off = { .cr0 = CR0_PE };
+	const struct kvm_sregs s = { .cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE,
+				     .efer = EFER_LME | EFER_LMA };
+	const uint64_t all = P | W | U | A;
+
+	(void)state;
+	memset(memory, 0, sizeof(memory));
+	expect_bits(&off, 0x1234, true, true, true);
+	set(ROOT, 0x2000 | all, 8);
+	set(0x2000, 0x3000 | all, 8);
+	set(0x3000, 0x4000 | all, 8);
+	set(0x4000, 0x5000 | all | D, 8);
+	expect_bits(&s, 0, true, true, true);
+	set(0x4000, 0x5000 | all, 8);
+	expect_bits(&s, 0, true, true, false);
+	for (uint64_t table = ROOT; table <= 0x4000; table += 0x1000) {
+		set(table, (table + 0x1000) | P | A | D, 8);
+		expect_bits(&s, 0, false, true, table == 0x4000);
+		set(table, (table + 0x1000) | P | W | D, 8);
+		expect_bits(&s, 0, true, false, table == 0x4000);
+		set(table, (table + 0x1000) | all, 8);
+	}
+}
+
+/* PAE's registers have no such bits. */
+static void test_bits_pae(void **state)
+{
+	const struct kvm_sregs s = { .cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE };
+
+	(void)state;
+	memset(memory, 0, sizeof(memory));
+	set(ROOT, 0x2000 | P, 8);
+	set(0x2000, 0x400000 | P | W | A | D | PS, 8);
+	expect_bits(&s, 0x1234, true, true, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_off),    cmocka_unit_test(test_32bit),
 		cmocka_unit_test(test_pae),    cmocka_unit_test(test_4level),
-		cmocka_unit_test(test_5level),
+		cmocka_unit_test(test_5level), cmocka_unit_test(test_bits),
+		cmocka_unit_test(test_bits_pae),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
