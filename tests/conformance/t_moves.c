@@ -10,6 +10,7 @@
 typedef unsigned long long ull;
 
 #define N         20
+#define TIMES     4		/* of each size and place */
 #define PAGE      4096u
 #define FILL      UINT64_C(0x8877665544332211)
 #define VALUE     UINT64_C(0x1122334455667788)
@@ -37,10 +38,13 @@ static int all_sizes(struct ctx *c, uint64_t at, uint16_t flags, uint64_t times,
 			   .expect = VALUE & mask(size)),
 		};
 		uint64_t value, expected = (VALUE & mask(size)) | (FILL & ~mask(size));
+		struct pump p = { .c = c };
 		struct probe_vcpu block;
 
 		OK(c, scry_write_phys(c->vm, at, &(uint64_t){ FILL }, 8));
-		DO(guest_run(c, 0, list, 2, times, &block));
+		DO(guest_start(c, 0, list, 2, times));
+		DO(pump_run(&p, 1));
+		DO(guest_block(c, 0, &block));
 		OK(c, scry_read_phys(c->vm, at, &value, 8));
 		CHECK(c, value == expected, "%s, %u bytes: %#llx in memory, not %#llx", how, size,
 		      (ull)value, (ull)expected);
@@ -57,10 +61,10 @@ static int everywhere(struct ctx *c, const char *how)
 {
 	uint64_t gpa = c->probe.scratch;
 
-	DO(all_sizes(c, gpa + 16, 0, N, how));
-	DO(all_sizes(c, gpa + 16, PROBE_USER, N, how));
-	DO(all_sizes(c, gpa + 3, 0, N, how));
-	return all_sizes(c, gpa + PAGE - 1, PROBE_USER, N, how);
+	DO(all_sizes(c, gpa + 16, 0, TIMES, how));
+	DO(all_sizes(c, gpa + 16, PROBE_USER, TIMES, how));
+	DO(all_sizes(c, gpa + 3, 0, TIMES, how));
+	return all_sizes(c, gpa + PAGE - 1, PROBE_USER, TIMES, how);
 }
 
 static int sizes(struct ctx *c)

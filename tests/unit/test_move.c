@@ -146,7 +146,7 @@ static void each_form(const uint8_t *opcode, unsigned opcodes, unsigned immediat
 	for (unsigned rex = 0; rex < 16; rex++) {
 		unsigned wide = rex & 8, prefix = rex ? 0x40 | rex : 0;
 
-		each_register(NULL, 0, prefix, opcode, opcodes, immediate);
+		each_register(narrow, 0, prefix, opcode, opcodes, immediate);
 		each_register(narrow, 1, prefix, opcode, opcodes,
 			      immediate == 4 && !wide ? 2 : immediate);
 	}
