@@ -76,8 +76,8 @@ struct accel {
 	void (*breakpoints_changed)(struct qemu_cpu *cpu, bool known);	/* known: an address had one */
 	/* NULL, or why it cannot be so. */
 	const char *(*views_changed)(void);
-	/* Optional: NULL, or why none of these frames can be trapped, or, with remaps, remapped. */
-	const char *(*view_lacks)(uint64_t gfn, uint64_t count, bool remaps);
+	/* Optional: NULL, or why none of these frames can be trapped so, or, if 0, be remapped. */
+	const char *(*view_lacks)(uint64_t gfn, uint64_t count, uint32_t traps);
 };
 
 extern const struct accel accel_tcg, accel_kvm;

@@ -113,16 +113,20 @@ static unsigned code_bytes(struct qemu_cpu *cpu, uint8_t *bytes)
 }
 
 /* The instruction at the vCPU's rip, if it is known. */
-static bool decode_at_rip(struct qemu_cpu *cpu, ZydisDecodedInstruction *insn)
+static bool decode_at_rip(struct qemu_cpu *cpu, ZydisDecodedInstruction *insn,
+			  ZydisDecodedOperand *operands)
 {
 	ZydisDecoder decoder;
 	ZydisStackWidth stack;
 	ZydisMachineMode mode = machine_mode(cpu, &stack);
 	uint8_t bytes[ZYDIS_MAX_INSTRUCTION_LENGTH];
 	unsigned len = code_bytes(cpu, bytes);
+	ZydisDecoderContext context;
 
 	return len && ZYAN_SUCCESS(ZydisDecoderInit(&decoder, mode, stack)) &&
-	       ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, len, insn));
+	       ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, &context, bytes, len, insn)) &&
+	       (!operands || ZYAN_SUCCESS(ZydisDecoderDecodeOperands(&decoder, &context, insn, operands,
+								     insn->operand_count)));
 }
 
 unsigned operand_insn_len(struct qemu_cpu *cpu, bool *locked)
@@ -130,18 +134,33 @@ unsigned operand_insn_len(struct qemu_cpu *cpu, bool *locked)
 	ZydisDecodedInstruction insn;
 
 	*locked = false;
-	if (!decode_at_rip(cpu, &insn))
+	if (!decode_at_rip(cpu, &insn, NULL))
 		return 0;
 	*locked = insn.attributes & ZYDIS_ATTRIB_HAS_LOCK ||
 		  (insn.mnemonic == ZYDIS_MNEMONIC_XCHG && insn.raw.modrm.mod != 3);
 	return insn.length;
 }
 
+bool operand_modifies(struct qemu_cpu *cpu)
+{
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction insn;
+
+	if (!decode_at_rip(cpu, &insn, operands))
+		return false;
+	for (unsigned i = 0; i < insn.operand_count; i++)
+		if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		    operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_READ &&
+		    operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
+			return true;
+	return false;
+}
+
 bool operand_repeats(struct qemu_cpu *cpu)
 {
 	ZydisDecodedInstruction insn;
 
-	return decode_at_rip(cpu, &insn) &&
+	return decode_at_rip(cpu, &insn, NULL) &&
 	       insn.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
 				  ZYDIS_ATTRIB_HAS_REPNE);
 }

@@ -13,6 +13,9 @@
  */
 unsigned operand_insn_len(struct qemu_cpu *cpu, bool *locked);
 
+/* Does the instruction at the vCPU's rip read what it writes to memory, first? */
+bool operand_modifies(struct qemu_cpu *cpu);
+
 /* Is the instruction at the vCPU's rip one of string's that REP repeats? */
 bool operand_repeats(struct qemu_cpu *cpu);
 

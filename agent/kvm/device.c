@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
 #include "agent/qemu/qemu.h"
 #include "alias.h"
 #include "device.h"
+#include "slot.h"
 
 #define PAGE   ALIAS_PAGE
 #define NO_RAM (~UINT64_C(0))
@@ -14,14 +16,18 @@
 #define KEPT \
 	"the processor itself serves this device, the local APIC, and nobody can trap its frame"
 #define NOT_THERE \
-	"there is no RAM that QEMU shares, and no device: what lies in ROM or flash cannot be trapped"
-#define TOO_MANY "too many pieces of devices' memory would be trapped, or one of over 1 GiB"
+	"there is no RAM that QEMU shares, and no device that is read or written: what lies in ROM or " \
+	"flash cannot be trapped"
+#define TOO_MANY "too many pieces of devices' memory would be trapped: 64 is the most"
+#define FAILED   "KVM takes no slot for the frames of a device"
 
 struct frames {
 	uint64_t gfn, count;		/* count 0: unused */
 };
 
+/* Frames of devices that this traps. */
 struct list {
+	const struct slat *slat;
 	unsigned count;
 	bool too_many;
 	struct frames at[MOST];
@@ -38,7 +44,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static bool overlap(struct frames a, struct frames b)
 {
-	return a.gfn < b.gfn + b.count && b.gfn < a.gfn + a.count;
+	return a.count && b.count && a.gfn < b.gfn + b.count && b.gfn < a.gfn + a.count;
 }
 
 /* QEMU takes the lowest numbers that are free. */
@@ -70,11 +76,19 @@ static bool set_slot(const struct closed *c, bool there)
 	return region.userspace_addr && kvm_ioctl(kvm.fd, KVM_SET_USER_MEMORY_REGION, &region) == 0;
 }
 
+/*
+ * Only a slot that goes has KVM forget what it has mapped; on Intel's processors it would
+ * go on serving a virtio device's doorbell by itself (handle_ept_misconfig()).
+ */
+static bool make_slot(const struct closed *c)
+{
+	return set_slot(c, true) && set_slot(c, false) && set_slot(c, true);
+}
+
 static void forget(struct closed *c)
 {
-	if (!c->open)
-		set_slot(c, false);
-	*c = (struct closed){ 0 };
+	if (c->open || set_slot(c, false))
+		*c = (struct closed){ 0 };
 }
 
 static struct closed *find(uint64_t gfn)
@@ -87,72 +101,74 @@ static struct closed *find(uint64_t gfn)
 
 static void set_open(struct closed *c, bool open)
 {
-	if (!c->is.count || c->open == open)
-		return;
-	if (set_slot(c, !open))
+	if (c->is.count && c->open != open && (open ? set_slot(c, false) : make_slot(c)))
 		c->open = open;
-	else
-		*c = (struct closed){ 0 };
 }
 
-static void add(struct list *list, struct frames f)
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The last of the list, if it can grow by what begins there, or a new one; NULL: too many. */
+static struct frames *last_or_new(struct list *list, uint64_t gfn)
 {
 	struct frames *last = list->count ? &list->at[list->count - 1] : NULL;
 
-	if (last && f.gfn <= last->gfn + last->count) {
-		if (f.gfn + f.count > last->gfn + last->count)
-			last->count = f.gfn + f.count - last->gfn;
-	} else if (list->count == MOST) {
-		list->too_many = true;
-	} else {
-		list->at[list->count++] = f;
+	if (last && last->gfn + last->count == gfn && last->count < LARGEST)
+		return last;
+	list->too_many |= list->count == MOST;
+	if (list->too_many)
+		return NULL;
+	last = &list->at[list->count++];
+	*last = (struct frames){ .gfn = gfn };
+	return last;
+}
+
+/* Devices may share a page, which the last has then. */
+static void add(struct list *list, uint64_t gfn, uint64_t end)
+{
+	struct frames *last = list->count ? &list->at[list->count - 1] : NULL;
+
+	if (last && gfn < last->gfn + last->count)
+		gfn = last->gfn + last->count;
+	while (gfn < end && (last = last_or_new(list, gfn))) {
+		uint64_t more = least(end - gfn, LARGEST - last->count);
+
+		last->count += more;
+		gfn += more;
 	}
 }
 
-/* One range of QEMU's flat view, in whole pages. */
-static bool see_range(qemu_int128 start, qemu_int128 len, struct qemu_region *mr, uint64_t offset,
-		      void *list)
+static bool is_device(struct qemu_region *mr)
 {
-	uint64_t first = (uint64_t)start / PAGE, last = (uint64_t)(start + len - 1) / PAGE;
+	return qemu.memory_region_get_ram_addr(mr) == NO_RAM;
+}
+
+/* One range of QEMU's flat view: what of it is trapped, but on fetches, which no device has. */
+static bool see_range(qemu_int128 start, qemu_int128 len, struct qemu_region *mr, uint64_t offset,
+		      void *opaque)
+{
+	uint64_t gfn = (uint64_t)start / PAGE, end = (uint64_t)(start + len - 1) / PAGE + 1;
+	struct list *list = opaque;
 
 	(void)offset;
-	if (qemu.memory_region_get_ram_addr(mr) == NO_RAM || qemu.memory_region_is_ram_device(mr))
-		add(list, (struct frames){ first, last - first + 1 });
+	for (uint64_t run; is_device(mr) && gfn < end && gfn <= SLAT_GFNS; gfn += run) {
+		uint64_t entry = slat_find_run(list->slat, gfn, &run);
+
+		run = least(run, end - gfn);
+		if (entry & (SCRY_READ | SCRY_WRITE))
+			add(list, gfn, gfn + run);
+	}
 	return false;
 }
 
-static void find_devices(struct list *devices)
+static void see_all(qemu_range_fn see, void *opaque)
 {
 	struct qemu_flatview *view = qemu.address_space_get_flatview(qemu.address_space_memory);
 
-	*devices = (struct list){ 0 };
-	qemu.flatview_for_each_range(view, see_range, devices);
+	qemu.flatview_for_each_range(view, see, opaque);
 	qemu.flatview_unref(view);
-}
-
-/* Those of the frames that are trapped otherwise than on fetches, which no device has. */
-static void trapped_of(const struct slat *slat, struct frames of, struct list *list)
-{
-	for (uint64_t run, gfn = of.gfn; gfn < of.gfn + of.count && gfn <= SLAT_GFNS; gfn += run) {
-		uint64_t left = of.gfn + of.count - gfn;
-		uint64_t entry = slat_find_run(slat, gfn, &run);
-
-		run = run < left ? run : left;
-		if (entry & (SCRY_READ | SCRY_WRITE))
-			add(list, (struct frames){ gfn, run });
-	}
-}
-
-static void find_trapped(const struct slat *slat, struct list *trapped)
-{
-	struct list devices;
-
-	find_devices(&devices);
-	*trapped = (struct list){ .too_many = devices.too_many };
-	for (unsigned i = 0; i < devices.count; i++)
-		trapped_of(slat, devices.at[i], trapped);
-	for (unsigned i = 0; i < trapped->count; i++)
-		trapped->too_many |= trapped->at[i].count > LARGEST;
 }
 
 static bool is_in(const struct list *list, struct frames f)
@@ -170,76 +186,89 @@ static bool is_closed(struct frames f)
 	return c && c->is.gfn == f.gfn && c->is.count == f.count;
 }
 
+/* False: errno says why. */
 static bool close_frames(struct frames f)
 {
-	for (unsigned i = 0; i < MOST; i++) {
-		if (closed[i].is.count)
-			continue;
-		closed[i].is = f;
-		if (set_slot(&closed[i], true))
-			return true;
-		closed[i] = (struct closed){ 0 };
-		break;
+	struct closed *c = closed;
+
+	while (c < closed + MOST && c->is.count)
+		c++;
+	if (c == closed + MOST) {
+		errno = ENOSPC;
+		return false;
 	}
+	c->is = f;
+	if (make_slot(c))
+		return true;
+	*c = (struct closed){ 0 };
 	return false;
 }
 
-static void apply(const struct list *wanted)
+static const char *apply(const struct list *wanted)
 {
 	for (unsigned i = 0; i < MOST; i++)
 		if (closed[i].is.count && !is_in(wanted, closed[i].is))
 			forget(&closed[i]);
 	for (unsigned i = 0; i < wanted->count; i++)
-		if (!is_closed(wanted->at[i]))
-			close_frames(wanted->at[i]);
+		if (!is_closed(wanted->at[i]) && !close_frames(wanted->at[i]) && errno != EEXIST)
+			return FAILED;
+	return NULL;
 }
 
 const char *devices_apply(const struct slat *slat)
 {
-	struct list wanted = { 0 };
+	struct list wanted = { .slat = slat };
+	const char *why;
 
 	if (slat)
-		find_trapped(slat, &wanted);
+		see_all(see_range, &wanted);
 	if (wanted.too_many)
 		return TOO_MANY;
 	pthread_mutex_lock(&lock);
-	apply(&wanted);
+	why = apply(&wanted);
 	pthread_mutex_unlock(&lock);
-	return NULL;
+	return why;
 }
 
 /* Can one be trapped, where KVM may have a slot of its own? */
-static bool can_close(uint64_t gfn)
+static const char *cannot_close(uint64_t gfn)
 {
-	const struct frames f = { gfn, 1 };
-	bool can;
+	const char *why = NULL;
 
 	pthread_mutex_lock(&lock);
-	can = find(gfn);
-	if (!can && close_frames(f)) {
-		forget(find(gfn));
-		can = true;
+	if (!find(gfn)) {
+		if (close_frames((struct frames){ gfn, 1 }))
+			forget(find(gfn));
+		else
+			why = errno == EEXIST ? KEPT : FAILED;
 	}
 	pthread_mutex_unlock(&lock);
-	return can;
+	return why;
+}
+
+struct search {
+	struct frames in;
+	const char *why;	/* none of a device is found; NULL = one is */
+};
+
+static bool search_range(qemu_int128 start, qemu_int128 len, struct qemu_region *mr, uint64_t offset,
+			 void *opaque)
+{
+	uint64_t first = (uint64_t)start / PAGE, last = (uint64_t)(start + len - 1) / PAGE;
+	struct search *s = opaque;
+
+	(void)offset;
+	if (is_device(mr) && overlap((struct frames){ first, last - first + 1 }, s->in))
+		s->why = cannot_close(s->in.gfn > first ? s->in.gfn : first);
+	return !s->why;
 }
 
 const char *devices_lack(uint64_t gfn, uint64_t count)
 {
-	const char *why = NOT_THERE;
-	struct list devices;
+	struct search s = { .in = { gfn, count }, .why = NOT_THERE };
 
-	find_devices(&devices);
-	for (unsigned i = 0; i < devices.count; i++) {
-		uint64_t first = devices.at[i].gfn;
-
-		if (!overlap(devices.at[i], (struct frames){ gfn, count }))
-			continue;
-		if (can_close(gfn > first ? gfn : first))
-			return NULL;
-		why = KEPT;
-	}
-	return why;
+	see_all(search_range, &s);
+	return s.why;
 }
 
 bool device_blocks(uint64_t gfn)
@@ -297,7 +326,7 @@ void devices_make_way(const struct kvm_userspace_memory_region *slot)
 
 	pthread_mutex_lock(&lock);
 	for (unsigned i = 0; i < MOST; i++)
-		if (closed[i].is.count && overlap(closed[i].is, f))
+		if (!(slot->slot & SLOT_SPACE) && overlap(closed[i].is, f))
 			forget(&closed[i]);
 }
 

@@ -89,6 +89,8 @@ struct kvcpu *kvm_of(const struct vcpu *vcpu);
 int kvm_run(struct vcpu *vcpu, struct kvcpu *k);
 /* KVM_RUN itself, as ioctl(). */
 int kvm_enter(struct kvcpu *k);
+/* The same, to finish what KVM is in the middle of: then it fails with EINTR. */
+int kvm_run_no_further(struct kvcpu *k);
 /* Finish what KVM is in the middle of, and put the vCPU back in front of the instruction. */
 void kvm_finish(struct kvcpu *k);
 /*
@@ -111,6 +113,8 @@ enum kvm_outcome kvm_look(struct vcpu *vcpu, struct kvcpu *k, int *ret);
 enum kvm_outcome kvm_step_in_view(struct vcpu *vcpu, struct kvcpu *k, int *ret);
 /* KVM_RUN has failed as of an access to a page that is trapped. */
 enum kvm_outcome kvm_trap(struct vcpu *vcpu, struct kvcpu *k, int *ret);
+/* It goes on with what such a step has begun; with all pages open. */
+enum kvm_outcome kvm_trap_go_on(struct vcpu *vcpu, struct kvcpu *k, int *ret);
 
 /* dirty.c: QEMU's note that it holds a vCPU's registers, to be given to KVM before it runs. */
 int kvm_dirty_init(void);
@@ -224,6 +228,11 @@ void kvm_step_end(struct vcpu *vcpu, struct kvcpu *k);
 enum kvm_outcome kvm_step_tell(struct vcpu *vcpu, struct kvcpu *k);
 /* No step is under way: the guest-debug registers are as k->debug says. */
 void kvm_step_stop(struct kvcpu *k);
+
+/* device_step.c: of a step that KVM_RUN has come out of, what is half done? */
+int kvm_step_half(struct kvcpu *k, int ret);
+/* QEMU has served the device: in place of KVM_RUN; *ret as kvm_trap()'s. */
+enum kvm_outcome kvm_step_go_on(struct vcpu *vcpu, struct kvcpu *k, int *ret);
 
 /* power.c: before KVM_RUN; true, with errno: QEMU is to have a look first. */
 bool kvm_power_look(struct vcpu *vcpu, struct kvcpu *k);

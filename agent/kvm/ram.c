@@ -14,8 +14,8 @@
 #define TOO_FINE \
 	"the view is too finely divided, or shows what is no RAM that can be shared"
 #define NO_RAM \
-	"there is no RAM that QEMU shares: nothing else can stand in the place of ROM, flash or a " \
-	"device"
+	"there is no RAM that QEMU shares: ROM, flash and devices can have no breakpoint, no trap on " \
+	"fetches, and no other memory in their place"
 
 static bool anew;		/* pages are held that are open: each is to be looked at */
 
@@ -286,7 +286,7 @@ static bool any_part(uint64_t gfn, uint64_t count)
 	return false;
 }
 
-const char *ram_lacks_at(uint64_t gfn, uint64_t count, bool remaps)
+const char *ram_lacks_at(uint64_t gfn, uint64_t count, uint32_t traps)
 {
 	const char *why = aliases.parts ? NULL : ram_make();
 
@@ -294,5 +294,5 @@ const char *ram_lacks_at(uint64_t gfn, uint64_t count, bool remaps)
 		return why;
 	if (any_part(gfn, count))
 		return NULL;
-	return remaps ? NO_RAM : devices_lack(gfn, count);
+	return traps & (SCRY_READ | SCRY_WRITE) ? devices_lack(gfn, count) : NO_RAM;
 }

@@ -42,8 +42,8 @@ bool ram_blocks(uint64_t gfn, bool write);
 
 /* Can the client's views be had at all; if not, why. */
 const char *ram_lacks(void);
-/* The same, while no vCPU executes, of at least one of these frames; remaps: not a device's. */
-const char *ram_lacks_at(uint64_t gfn, uint64_t count, bool remaps);
+/* The same, while no vCPU executes, of at least one of these frames; as of struct accel. */
+const char *ram_lacks_at(uint64_t gfn, uint64_t count, uint32_t traps);
 
 /* Is it trapped at all now? */
 bool ram_is_trapped(void);

@@ -59,7 +59,7 @@ static unsigned ins_target(struct kvcpu *k, const struct kvm_regs *r, uint64_t *
  * kick, a signal whose handler sets immediate_exit, has to wait for that; what one has set
  * already must stay, as QEMU sends no second one.
  */
-static int finish(struct kvcpu *k)
+int kvm_run_no_further(struct kvcpu *k)
 {
 	sigset_t all, blocked;
 	uint8_t before;
@@ -93,7 +93,7 @@ void kvm_finish(struct kvcpu *k)
 	len = ins_target(k, &before, &gva);
 	if (len && !kvm_virtual(k, gva, kept, len, false))
 		len = 0;
-	finish(k);
+	kvm_run_no_further(k);
 	kvm_ioctl(k->fd, KVM_GET_REGS, &after);
 	k->next_rip = after.rip;
 	kvm_ioctl(k->fd, KVM_SET_REGS, &before);
@@ -222,46 +222,20 @@ static enum kvm_outcome go(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 	return came_back(vcpu, k, ret);
 }
 
-/* Of what writes to a device (MMIO, OUTS) KVM writes the registers back before QEMU is to write. */
-static bool is_behind(struct kvcpu *k)
-{
-	const struct kvm_run *run = k->run;
-	struct kvm_regs r;
-
-	if (!(run->exit_reason == KVM_EXIT_MMIO && run->mmio.is_write) &&
-	    !(run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT))
-		return false;
-	return kvm_ioctl(k->fd, KVM_GET_REGS, &r) == 0 && r.rip != k->step.rip;
-}
-
-/* Then it has forgotten of the step, which ends when QEMU has written all. */
-static enum kvm_outcome end_step(struct vcpu *vcpu, struct kvcpu *k, int *ret)
-{
-	*ret = finish(k);
-	if (*ret >= 0 || errno != EINTR)
-		return KVM_TO_QEMU;
-	k->step.behind = false;
-	k->run->exit_reason = KVM_EXIT_DEBUG;
-	k->run->debug.arch = (struct kvm_debug_exit_arch){ .exception = VECTOR_DB, .dr6 = DR6_STEP };
-	*ret = 0;
-	return kvm_look(vcpu, k, ret);
-}
-
 int kvm_run(struct vcpu *vcpu, struct kvcpu *k)
 {
 	for (;;) {
 		enum kvm_outcome outcome;
-		bool behind = k->step.on && k->step.behind;
 		int ret;
 
 		if (kvm_power_look(vcpu, k))
 			return -1;
-		if (!behind && !prepare(vcpu, k))
+		if (!k->step.half && !prepare(vcpu, k))
 			continue;
 		k->unfinished = false;
-		outcome = behind ? end_step(vcpu, k, &ret) : go(vcpu, k, &ret);
-		if (outcome == KVM_TO_QEMU && !behind)
-			k->step.behind = ret >= 0 && k->step.on && is_behind(k);
+		outcome = k->step.half ? kvm_step_go_on(vcpu, k, &ret) : go(vcpu, k, &ret);
+		if (outcome == KVM_TO_QEMU && k->step.on)
+			k->step.half = kvm_step_half(k, ret);
 		/* QEMU, or the next KVM_RUN, brings it to its end. */
 		if (ret >= 0 && (outcome == KVM_TO_QEMU || k->unfinished))
 			progress_over(k);

@@ -14,8 +14,6 @@ static unsigned slot_count;
 /* Over these and, for slot_read(), over the memory that they show. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-#define SLOT_SPACE 0xffff0000u	/* of a slot's number: address spaces other than the first, SMM's */
-
 static struct kvm_slot *known(uint32_t id)
 {
 	for (unsigned i = 0; i < slot_count; i++)

@@ -9,6 +9,8 @@
  * (alias.h), or where QEMU has it.  With QEMU's big lock held.
  */
 
+#define SLOT_SPACE 0xffff0000u	/* of a slot's number: address spaces other than the first, SMM's */
+
 /* QEMU tells KVM of one: true = *told is to be passed on, changed maybe. */
 bool slot_told(struct kvm_userspace_memory_region *told);
 

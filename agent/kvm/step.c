@@ -35,6 +35,7 @@ void kvm_step_begin(struct vcpu *vcpu, struct kvcpu *k)
 	step->rip = r.rip;
 	step->on = true;
 	step->left = false;
+	step->half = STEP_WHOLE;
 	targets_find(vcpu, k, &r);
 	step->watched = kvm_own_watches(k);
 	debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ |
@@ -68,6 +69,8 @@ void kvm_step_stop(struct kvcpu *k)
 
 	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
 	k->step.on = false;
+	if (k->step.half == STEP_WRITES)
+		k->step.half = STEP_WHOLE;
 	if (k->step.flags_out) {
 		wait_for_flags(k, &r);
 		return;

@@ -18,7 +18,8 @@ struct target {
 struct step {
 	bool on;		/* the guest-debug registers are its own */
 	bool left;		/* an exception has taken it to a handler that nobody caught */
-	bool behind;		/* it ends when QEMU has written to a device, see run.c */
+	/* It has come out for QEMU to serve a device, and goes on in the next KVM_RUN: device_step.c. */
+	enum { STEP_WHOLE, STEP_READS, STEP_WRITES } half;
 	bool over;		/* why: RF does not have the instruction pass by its breakpoint */
 	uint64_t rip;		/* where it began */
 	struct target target[KVM_REGISTERS];

@@ -113,7 +113,7 @@ static bool close_step(struct vcpu *vcpu, struct kvcpu *k, int ret)
 
 	if (ended)
 		kvm_step_end(vcpu, k);
-	else if (!vcpu->steps)
+	else if (!vcpu->steps && kvm_step_half(k, ret) != STEP_READS)
 		kvm_step_stop(k);
 	errno = err;
 	return ended;
@@ -145,6 +145,25 @@ enum kvm_outcome kvm_trap(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 	}
 	alone_begin(k);
 	*ret = step_open(vcpu, k, &all);
+	ended = close_step(vcpu, k, *ret);
+	alone_end(k);
+	return after(vcpu, k, ended, ret);
+}
+
+enum kvm_outcome kvm_trap_go_on(struct vcpu *vcpu, struct kvcpu *k, int *ret)
+{
+	bool ended;
+	int err;
+
+	alone_begin(k);
+	if (!k->step.on)
+		kvm_step_begin(vcpu, k);
+	k->step.half = STEP_WHOLE;
+	ram_open_all();
+	*ret = alone_enter(k);
+	err = errno;
+	ram_close_all();
+	errno = err;
 	ended = close_step(vcpu, k, *ret);
 	alone_end(k);
 	return after(vcpu, k, ended, ret);

@@ -42,12 +42,21 @@ static bool is_delivery(const struct tlb_access *a)
 }
 
 /*
+ * QEMU 8.2 and later access devices from a block's last instruction only, and find out when
+ * they are about to; what has read the device has been made anew for that already.
+ */
+static bool meets_device(struct vcpu *vcpu, const struct trap *t)
+{
+	return qemu.plugin_version >= ONE_FILL_A_PAGE && qemu.cpu_physical_memory_is_io(t->gpa) &&
+	       !(t->access == SCRY_WRITE && operand_modifies(vcpu->cpu));
+}
+
+/*
  * Can QEMU come here more than once for this access?  A locked instruction it may
  * try again with all other vCPUs halted, where nothing may be waited for.  A
  * fetch that is not of its block's first byte comes while the block is made.
  * What crosses a page 7.2 takes byte by byte, after it has asked for the second;
- * from 8.0 on its size is that of its part in the page.  An access to a device QEMU 8.2
- * and later make from a block's last instruction only, which they find out here.
+ * from 8.0 on its size is that of its part in the page.
  */
 static bool repeats(struct vcpu *vcpu, const struct trap *t)
 {
@@ -55,7 +64,7 @@ static bool repeats(struct vcpu *vcpu, const struct trap *t)
 
 	if (a->type == SCRY_EXEC)
 		return a->gva != code_address(vcpu->cpu);
-	if (t->locked || qemu.cpu_physical_memory_is_io(t->gpa))
+	if (t->locked || meets_device(vcpu, t))
 		return true;
 	if (t->walk)
 		return false;

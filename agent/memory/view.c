@@ -117,8 +117,10 @@ static const char *lacks(const struct scry_agent_view *r)
 	bool traps = r->op == SCRY_AGENT_VIEW_PROTECT && r->argument;
 	bool remaps = r->op == SCRY_AGENT_VIEW_REMAP && r->argument != r->gfn;
 
-	return accel->view_lacks && (traps || remaps) ?
-	       accel->view_lacks(r->gfn, traps ? r->count : 1, remaps) : NULL;
+	if (!accel->view_lacks || !(traps || remaps))
+		return NULL;
+	return traps ? accel->view_lacks(r->gfn, r->count, (uint32_t)r->argument) :
+		       accel->view_lacks(r->gfn, 1, 0);
 }
 
 static void apply(struct change *c, const struct scry_agent_view *r)

@@ -191,11 +191,44 @@ static int steps(struct ctx *c)
 	return 0;
 }
 
+/* What reads and writes, with and without LOCK, each told of once; and the device has the sum. */
+static int modified(struct ctx *c)
+{
+	static const uint8_t ors[] = {
+		0x67, 0xc7, 0x04, 0x25, 0x08, 0x01, 0xd0, 0xfe, 0x50, 0, 0, 0,	/* movl $0x50, comparator */
+		0x67, 0x83, 0x0c, 0x25, 0x08, 0x01, 0xd0, 0xfe, 0x05,		/* orl $5, comparator */
+		0xf0, 0x67, 0x83, 0x0c, 0x25, 0x08, 0x01, 0xd0, 0xfe, 0x0a,	/* lock orl $10, comparator */
+		0x67, 0x8b, 0x04, 0x25, 0x08, 0x01, 0xd0, 0xfe,			/* mov comparator, %eax */
+		0xc3,								/* ret */
+	};
+	const struct probe_op op = OP(EXEC, .arg = c->probe.patch, .flags = PROBE_CHECK, .expect = 0x5f);
+	struct seen s = { 0 };
+	struct probe_op result;
+	struct pump p = { .c = c, .answer = note, .opaque = &s };
+	struct probe_vcpu block;
+
+	OK(c, scry_write_phys(c->vm, c->probe.patch, ors, sizeof(ors)));
+	DO(guest_do(c, 0, op, &result));
+	CHECK(c, !result.mismatches, "untrapped it read %#llx", (ull)result.out[0]);
+	DO(subscribe(c, SUB(MEMORY)));
+	DO(trap(c, SCRY_READ | SCRY_WRITE));
+	DO(guest_start(c, 0, &op, 1, N));
+	DO(pump_run(&p, 1));
+	DO(guest_block(c, 0, &block));
+	CHECK(c, block.op[0].count == N && !block.op[0].mismatches, "it read %#llx",
+	      (ull)block.op[0].out[0]);
+	/* mov; or reads, and writes; lock or, both in one; mov */
+	CHECK(c, s.count == (uint64_t)5 * N && s.reads == (uint64_t)2 * N,
+	      "%llu events, %llu that only read", (ull)s.count, (ull)s.reads);
+	return 0;
+}
+
 #define NEEDS { SCRY_CAP_EVENT_MMIO }
 
 const struct test tests_mmio[] = {
 	{ "mmio-reads", reads, NEEDS },
 	{ "mmio-writes", writes, NEEDS },
+	{ "mmio-modified", modified, NEEDS },
 	{ "mmio-local-apic", local_apic, NEEDS },
 	{ "mmio-steps", steps, { SCRY_CAP_EVENT_MMIO, SCRY_CAP_EVENT_STEP } },
 	{ 0 }
