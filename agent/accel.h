@@ -18,6 +18,14 @@ struct accel {
 
 	/* From qemu_plugin_install(), for `most` vCPUs at most.  0, or refuse(). */
 	int (*init)(uint64_t plugin_id, unsigned most);
+	/*
+	 * Optional, where the agent may come to a VM that runs: the service thread has had init()
+	 * called with the big lock held, and then, without it, has what is known of the VM learnt.
+	 * 0, or refuse().
+	 */
+	int (*learn)(void);
+	/* With the big lock held, no client: undo init().  NULL, or why that cannot be. */
+	const char *(*leave)(void);
 	/* Every capability is supported, without a reason, before. */
 	void (*caps)(struct scry_agent_caps *caps);
 

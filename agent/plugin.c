@@ -8,6 +8,7 @@
 #include "agent/kvmi/link.h"
 #include "agent/qemu/cpu.h"
 #include "agent/qemu/image.h"
+#include "attach.h"
 #include "refuse.h"
 
 /*
@@ -35,11 +36,8 @@ static void at_exit(uint64_t id, void *unused)
 
 int qemu_plugin_install(uint64_t id, const struct plugin_info *info, int argc, char **argv)
 {
-	static bool installed;
-
-	if (installed)
+	if (!attach_is_plugin())
 		return refuse("it is loaded already: name it in one -plugin option only");
-	installed = true;
 	if (!info->system_emulation || strcmp(info->target_name, "x86_64") != 0)
 		return refuse("it needs qemu-system-x86_64, this QEMU emulates %s", info->target_name);
 	if (info->smp_vcpus > (int)SCRY_AGENT_VCPUS)

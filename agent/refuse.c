@@ -4,9 +4,10 @@
 
 #include "refuse.h"
 
+static __thread char text[512];
+
 int refuse(const char *format, ...)
 {
-	char text[512];
 	va_list args;
 
 	va_start(args, format);
@@ -14,4 +15,9 @@ int refuse(const char *format, ...)
 	va_end(args);
 	fprintf(stderr, "scry-agent: %s\n", text);
 	return -1;
+}
+
+const char *refusal(void)
+{
+	return text;
 }

@@ -5,4 +5,7 @@
 /* Say on stderr why the agent will not work in this QEMU.  Returns -1. */
 int refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What this thread has said last; "" = nothing. */
+const char *refusal(void);
+
 #endif

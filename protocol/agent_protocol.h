@@ -22,7 +22,7 @@
 #include <scry/vm.h>
 
 #define SCRY_AGENT_MAGIC   0x79726373u	/* "scry" */
-#define SCRY_AGENT_VERSION 11u		/* step it with every change in this file */
+#define SCRY_AGENT_VERSION 12u		/* step it with every change in this file */
 
 #define SCRY_AGENT_CHUNK   65536u	/* most bytes of memory in one message */
 #define SCRY_AGENT_REGIONS 64u		/* most regions in a memory map */
@@ -63,6 +63,7 @@ struct scry_agent_failure {
 enum scry_agent_purpose {
 	SCRY_AGENT_ASK,		/* one WELCOME, then the agent hangs up */
 	SCRY_AGENT_ATTACH,	/* become the client */
+	SCRY_AGENT_LEAVE,	/* have the agent leave QEMU; the reply, with no more, says that it has */
 };
 
 struct scry_agent_hello {

@@ -62,12 +62,14 @@ static int set_path(const char *path)
 	return 0;
 }
 
-static int set_default_path(void)
+/* folder: NULL = as QEMU's environment says. */
+static int set_default_path(const char *folder)
 {
 	char dir[200], path[300];
 	int err;
 
-	if (scry_rundir(dir, sizeof(dir)) < 0)
+	if (folder ? snprintf(dir, sizeof(dir), "%s", folder) >= (int)sizeof(dir) :
+		     scry_rundir(dir, sizeof(dir)) < 0)
 		return refuse("the path of the runtime folder is too long: set SCRY_RUNTIME_DIR");
 	err = scry_rundir_make(dir);
 	if (err < 0)
@@ -89,7 +91,7 @@ static void set_hypervisor(void)
 
 int identity_init(int argc, char **argv)
 {
-	const char *socket = NULL, *name = NULL;
+	const char *socket = NULL, *name = NULL, *folder = NULL;
 	int status = 0;
 
 	for (int i = 0; i < argc; i++) {
@@ -97,8 +99,10 @@ int identity_init(int argc, char **argv)
 			name = argv[i] + 5;
 		else if (strncmp(argv[i], "socket=", 7) == 0)
 			socket = argv[i] + 7;
+		else if (strncmp(argv[i], "folder=", 7) == 0)
+			folder = argv[i] + 7;
 		else if (!kvmi_option(argv[i], &status))
-			return refuse("no option \"%s\": there are name=NAME, socket=PATH and, for a "
+			return refuse("no option \"%s\": there are name=NAME, socket=PATH, folder=PATH and, for a "
 				      "tool that speaks KVMI, kvmi=PATH, kvmi-version=7|12, "
 				      "kvmi-key=ID, kvmi-reply-timeout=SECONDS, kvmi-command=N and "
 				      "kvmi-event=N", argv[i]);
@@ -110,5 +114,5 @@ int identity_init(int argc, char **argv)
 	set_hypervisor();
 	if ((name ? set_name(name) : set_default_name()) < 0)
 		return -1;
-	return socket ? set_path(socket) : set_default_path();
+	return socket ? set_path(socket) : set_default_path(folder);
 }

@@ -28,7 +28,9 @@ static struct {
 	unsigned vcpus;		/* that QEMU was told to make */
 	struct pollfd poll[PENDING + PENDING_MOST];
 	uint64_t deadline[PENDING_MOST];
-} service;
+	bool may_leave;		/* the agent has come when QEMU ran already */
+	int asker;		/* who wants it to leave; -1 = nobody */
+} service = { .asker = -1 };
 
 /* The longest request; aligned for all of them. */
 static union {
@@ -99,7 +101,7 @@ static void accept_peer(void)
 static int check_hello(const struct scry_agent_hello *hello, ssize_t len, char *text, size_t size)
 {
 	if (len != sizeof(*hello) || hello->header.type != SCRY_AGENT_HELLO ||
-	    hello->magic != SCRY_AGENT_MAGIC || hello->purpose > SCRY_AGENT_ATTACH) {
+	    hello->magic != SCRY_AGENT_MAGIC || hello->purpose > SCRY_AGENT_LEAVE) {
 		snprintf(text, size, "a client of this agent says HELLO first");
 		return SCRY_E_PROTOCOL;
 	}
@@ -113,32 +115,61 @@ static int check_hello(const struct scry_agent_hello *hello, ssize_t len, char *
 	return 0;
 }
 
+/* 0, or SCRY_E_... with a sentence in text. */
+static int take_leave(int fd, char *text, size_t size)
+{
+	if (!service.may_leave) {
+		snprintf(text, size, "the agent of VM %s was loaded when QEMU started, by -plugin, and stays "
+			 "until QEMU ends", identity.name);
+		return SCRY_E_UNSUPPORTED;
+	}
+	if (client_pid()) {
+		snprintf(text, size, "VM %s has a client, process %d: end that one first", identity.name,
+			 (int)client_pid());
+		return SCRY_E_BUSY;
+	}
+	service.asker = fd;
+	return 0;
+}
+
+/* What it has come for; *stays = its connection is kept. */
+static int take_hello(int fd, ssize_t len, bool *stays, char *text, size_t size)
+{
+	int status = check_hello(&request.hello, len, text, size);
+
+	if (status)
+		return status;
+	if (request.hello.purpose == SCRY_AGENT_ASK)
+		return client_welcome(fd), 0;
+	if (request.hello.purpose == SCRY_AGENT_LEAVE)
+		status = take_leave(fd, text, size);
+	else
+		status = client_attach(fd, request.hello.reply_timeout_ms, text, size);
+	*stays = !status;
+	if (*stays && request.hello.purpose == SCRY_AGENT_ATTACH)
+		service.poll[CLIENT].fd = fd;
+	return status;
+}
+
 /* A peer says HELLO, or has hung up. */
 static void serve_pending(struct pollfd *p)
 {
 	char text[240];
 	ssize_t len = receive(p);
+	bool stays = false;
 	int status;
 
 	if (len == 0)
 		return;
 	if (len > 0) {
-		status = check_hello(&request.hello, len, text, sizeof(text));
-		if (!status && request.hello.purpose == SCRY_AGENT_ASK) {
-			client_welcome(p->fd);
-		} else {
-			if (!status)
-				status = client_attach(p->fd, request.hello.reply_timeout_ms, text,
-						       sizeof(text));
-			if (!status) {
-				service.poll[CLIENT].fd = p->fd;
-				p->fd = -1;
-				return;
-			}
+		status = take_hello(p->fd, len, &stays, text, sizeof(text));
+		if (status)
 			message_fail(p->fd, SCRY_AGENT_HELLO, status, text);
-		}
 	}
-	hang_up(p);
+	if (stays)
+		p->fd = -1;
+	else
+		hang_up(p);
 }
 
 static void serve_client(struct pollfd *p)
@@ -226,27 +257,74 @@ static void *run(void *unused)
 		serve();
 }
 
-int service_start(unsigned vcpus_wanted)
+int service_thread(void *(*fn)(void *))
 {
 	sigset_t all, old;
 	pthread_t thread;
 	int err;
 
-	for (int i = 0; i < PENDING + PENDING_MOST; i++)
-		service.poll[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
-	service.vcpus = vcpus_wanted;
-	service.poll[LISTENER].fd = listener_open();
-	if (service.poll[LISTENER].fd < 0)
-		return -1;
 	/* QEMU's signals are for QEMU's threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&thread, NULL, run, NULL);
+	err = pthread_create(&thread, NULL, fn, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (err) {
-		listener_unlink();
+	if (err)
 		return refuse("cannot start the agent's thread: %s", strerror(err));
-	}
 	pthread_setname_np(thread, "scry-agent");
 	return pthread_detach(thread);
+}
+
+static int open_listener(void)
+{
+	for (int i = 0; i < PENDING + PENDING_MOST; i++)
+		service.poll[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	service.poll[LISTENER].fd = listener_open();
+	return service.poll[LISTENER].fd < 0 ? -1 : 0;
+}
+
+int service_start(unsigned vcpus_wanted)
+{
+	service.vcpus = vcpus_wanted;
+	if (open_listener() < 0)
+		return -1;
+	if (service_thread(run) == 0)
+		return 0;
+	listener_unlink();
+	return -1;
+}
+
+int service_open(void)
+{
+	service.may_leave = true;
+	return open_listener();
+}
+
+void service_close(void)
+{
+	listener_unlink();
+	for (int i = 0; i < PENDING + PENDING_MOST; i++)
+		if (service.poll[i].fd >= 0)
+			hang_up(&service.poll[i]);
+}
+
+int service_run(void)
+{
+	service.asker = -1;
+	while (service.asker < 0)
+		serve();
+	return service.asker;
+}
+
+void service_stays(int asker, const char *why)
+{
+	message_fail(asker, SCRY_AGENT_HELLO, SCRY_E_BUSY, why);
+	close(asker);
+}
+
+void service_left(int asker)
+{
+	struct scry_agent_header left = { .type = SCRY_AGENT_HELLO };
+
+	message_send(asker, &left, sizeof(left), NULL, 0);
+	close(asker);
 }

@@ -20,6 +20,10 @@ struct kvm_vm kvm = { .fd = -1 };
 
 static int (*original)(int fd, unsigned long request, ...);
 
+static bool placed;		/* hook() stands in QEMU's tables */
+
+static __thread int *overheard;	/* where to put the file of what QEMU asks KVM next */
+
 /* dlsym() gives the address of the calling thread's. */
 static struct qemu_cpu *current(void)
 {
@@ -162,6 +166,19 @@ static void heard(int fd, unsigned long request, void *argument, int answer)
 	}
 }
 
+void kvm_hook_listen(int *fd)
+{
+	overheard = fd;
+}
+
+void kvm_hook_vcpu(int fd)
+{
+	if (known(fd))
+		vcpu_set_up(fd);
+	else
+		vcpu_created(fd);
+}
+
 /* The vCPU of this thread, once the agent knows it. */
 static struct vcpu *own_vcpu(struct kvcpu **k)
 {
@@ -205,6 +222,8 @@ static int hook(int fd, unsigned long request, void *argument)
 	struct kvcpu *k;
 	int answer;
 
+	if (overheard)
+		*overheard = fd;
 	if (request == KVM_RUN && (vcpu = own_vcpu(&k)) && k->fd == fd)
 		return run(vcpu, k);
 	k = known(fd);
@@ -234,5 +253,13 @@ int kvm_hook_init(void)
 	original = (int (*)(int, unsigned long, ...))dlsym(RTLD_DEFAULT, "ioctl");
 	if (!original)
 		return refuse("there is no ioctl()");
-	return image_replace("ioctl", (void *)original, (void *)hook);
+	placed = image_replace("ioctl", (void *)original, (void *)hook) == 0;
+	return placed ? 0 : -1;
+}
+
+void kvm_hook_leave(void)
+{
+	if (placed)
+		image_replace("ioctl", (void *)hook, (void *)original);
+	placed = false;
 }

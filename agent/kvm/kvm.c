@@ -10,6 +10,7 @@
 #include "agent/refuse.h"
 #include "kvm.h"
 #include "ram.h"
+#include "slot.h"
 
 static int init(uint64_t plugin_id, unsigned most)
 {
@@ -18,6 +19,17 @@ static int init(uint64_t plugin_id, unsigned most)
 	if (kvm_dirty_init() < 0 || power_init() < 0)
 		return -1;
 	return kvm_hook_init();
+}
+
+static const char *leave(void)
+{
+	if (ram_is_trapped())
+		return STAYS;
+	ram_unwatch();
+	kvm_hook_leave();
+	for (unsigned i = 0; i < kvm.vcpus; i++)
+		kvm.vcpu[i].run->kvm_valid_regs = 0;
+	return NULL;
 }
 
 static bool has(int cap)
@@ -212,6 +224,8 @@ const struct accel accel_kvm = {
 	.name = "KVM",
 	.one_view = true,
 	.init = init,
+	.learn = kvm_learn,
+	.leave = leave,
 	.caps = caps,
 	.clocks = kvm_clocks,
 	.settle = kvm_settle,

@@ -78,6 +78,17 @@ enum kvm_outcome {
 
 /* hook.c: get in between.  0, or refuse(). */
 int kvm_hook_init(void);
+void kvm_hook_leave(void);
+/* Which file does this thread's next request of QEMU's to KVM go to?  NULL: no more of that. */
+void kvm_hook_listen(int *fd);
+/* In the thread of a vCPU, with QEMU's big lock: this is its file. */
+void kvm_hook_vcpu(int fd);
+
+/*
+ * learn.c: service thread, without QEMU's big lock: what QEMU has told KVM before the agent
+ * came.  0, or refuse().
+ */
+int kvm_learn(void);
 /* KVM's own answer: as ioctl(); not for KVM_RUN. */
 int kvm_ioctl(int fd, unsigned long request, void *argument);
 /* KVM_RUN's. */

@@ -87,15 +87,23 @@ bool ram_is_trapped(void)
 
 static void map_changed(struct qemu_listener *unused);
 
+static struct qemu_listener listener;
+
 /* From the first time on. */
 static void watch_map(void)
 {
-	static struct qemu_listener listener;
-
 	if (listener.commit)
 		return;
 	listener.commit = map_changed;
 	qemu.memory_listener_register(&listener, qemu.address_space_memory);
+}
+
+void ram_unwatch(void)
+{
+	if (!listener.commit)
+		return;
+	qemu.memory_listener_unregister(&listener);
+	listener.commit = NULL;
 }
 
 const char *ram_make(void)

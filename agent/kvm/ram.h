@@ -23,6 +23,9 @@ const char *ram_make(void);
 /* For hold.c: have its page be so, held by so many, with this copy (0 = none); as above. */
 const char *ram_update(uint64_t gfn, unsigned by, unsigned copy);
 
+/* With QEMU's big lock, nothing trapped: QEMU's map is not watched any more. */
+void ram_unwatch(void);
+
 /* With QEMU's big lock: it has told KVM of a slot. */
 void ram_slots_changed(void);
 

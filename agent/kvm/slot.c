@@ -66,6 +66,13 @@ bool slot_told(struct kvm_userspace_memory_region *told)
 	return true;
 }
 
+void slots_forget(void)
+{
+	pthread_mutex_lock(&lock);
+	slot_count = 0;
+	pthread_mutex_unlock(&lock);
+}
+
 static bool shows(const struct kvm_userspace_memory_region *slot, uint64_t gpa)
 {
 	return !(slot->slot & SLOT_SPACE) && gpa - slot->guest_phys_addr < slot->memory_size;

@@ -14,6 +14,9 @@
 /* QEMU tells KVM of one: true = *told is to be passed on, changed maybe. */
 bool slot_told(struct kvm_userspace_memory_region *told);
 
+/* Nothing is known of any. */
+void slots_forget(void);
+
 /*
  * Any thread, without the lock: what lies there of the guest's memory, within a page and
  * whatever a view shows.  False: nothing, or a device.

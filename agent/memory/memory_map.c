@@ -121,12 +121,18 @@ static void on_commit(struct qemu_listener *unused)
 	on_change();
 }
 
+static struct qemu_listener listener = { .commit = on_commit };
+
 void memory_map_watch(void (*changed)(void))
 {
-	static struct qemu_listener listener = { .commit = on_commit };
-
 	on_change = changed;
 	qemu.memory_listener_register(&listener, qemu.address_space_memory);
+}
+
+void memory_map_unwatch(void)
+{
+	memory_map_forget();
+	qemu.memory_listener_unregister(&listener);
 }
 
 uint64_t memory_map_ram_bytes(const struct memory_map *map)

@@ -18,6 +18,7 @@ struct memory_map {
 
 /* From now on have changed() called after each change of RAM or ROM in a map that was looked at. */
 void memory_map_watch(void (*changed)(void));
+void memory_map_unwatch(void);
 
 const struct memory_map *memory_map(void);
 

@@ -23,6 +23,16 @@ static struct {
 	size_t used;
 } pages;
 
+#define DETOURS 64
+
+/* All that there are, so that they can be lifted and put in place once more. */
+static struct placed {
+	uint8_t *at;
+	void *hook, *original;
+	uint8_t code[JUMP_SIZE], jump[JUMP_SIZE];	/* without, and with it */
+} placed[DETOURS];
+static unsigned count;
+
 static bool reaches(const uint8_t *from, const uint8_t *to)
 {
 	return to - from == (int32_t)(to - from);
@@ -121,28 +131,61 @@ static void put_far_jump(uint8_t *code, const void *target)
 	memcpy(code + sizeof(jump), &target, sizeof(target));
 }
 
+static struct placed *find(const uint8_t *at, const void *hook)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (placed[i].at == at && placed[i].hook == hook)
+			return &placed[i];
+	return NULL;
+}
+
+/* The stub: first the way to the hook, then the moved code and the way back. */
+static const char *make(struct placed *p)
+{
+	uint8_t code[FAR_SIZE + PATCH_MOST + JUMP_SIZE];
+	uint8_t *stub = near_alloc((uintptr_t)p->at, sizeof(code));
+	size_t len;
+
+	if (!stub)
+		return "no free address space near QEMU's code";
+	put_far_jump(code, p->hook);
+	len = move(p->at, stub + FAR_SIZE, code + FAR_SIZE);
+	if (!len)
+		return "its first instructions cannot be moved";
+	put_jump(code + FAR_SIZE + len, stub + FAR_SIZE + len, p->at + len);
+	put_jump(p->jump, p->at, stub);
+	memcpy(p->code, p->at, JUMP_SIZE);
+	p->original = stub + FAR_SIZE;
+	return image_patch(stub, code, sizeof(code)) < 0 ? "QEMU's code cannot be written" : NULL;
+}
+
 const char *detour_install(void *function, void *hook, void **original)
 {
-	uint8_t *from = function, *stub;
-	uint8_t code[FAR_SIZE + PATCH_MOST + JUMP_SIZE], entry[JUMP_SIZE];
-	size_t len;
+	uint8_t *from = function;
+	const char *why = NULL;
+	struct placed *p;
 
 	if (memcmp(from, endbr64, sizeof(endbr64)) == 0)
 		from += sizeof(endbr64);
 	if (*from == JUMP_OPCODE)
 		return "it is detoured already, by another agent perhaps";
-	stub = near_alloc((uintptr_t)from, sizeof(code));
-	if (!stub)
-		return "no free address space near QEMU's code";
-	/* The stub: first the way to the hook, then the moved code and the way back. */
-	put_far_jump(code, hook);
-	len = move(from, stub + FAR_SIZE, code + FAR_SIZE);
-	if (!len)
-		return "its first instructions cannot be moved";
-	put_jump(code + FAR_SIZE + len, stub + FAR_SIZE + len, from + len);
-	put_jump(entry, from, stub);
-	*original = stub + FAR_SIZE;
-	if (image_patch(stub, code, sizeof(code)) < 0 || image_patch(from, entry, JUMP_SIZE) < 0)
-		return "QEMU's code cannot be written";
-	return NULL;
+	p = find(from, hook);
+	if (!p && count == DETOURS)
+		return "there are too many detours";
+	if (!p) {
+		p = &placed[count];
+		*p = (struct placed){ .at = from, .hook = hook };
+		why = make(p);
+		count += !why;
+	}
+	if (why)
+		return why;
+	*original = p->original;
+	return image_patch(from, p->jump, JUMP_SIZE) < 0 ? "QEMU's code cannot be written" : NULL;
+}
+
+void detours_lift(void)
+{
+	for (unsigned i = 0; i < count; i++)
+		image_patch(placed[i].at, placed[i].code, JUMP_SIZE);
 }

@@ -5,9 +5,12 @@
 /*
  * Lead every call of function to hook; *original is then what calls the
  * function as it was.  To be made while no thread can be in function's first
- * bytes: from qemu_plugin_install(), before any vCPU runs.  NULL, or a few
- * words on why it cannot be done.
+ * bytes: from qemu_plugin_install(), before any vCPU runs, or under the lock that its
+ * callers hold.  NULL, or a few words on why it cannot be done.
  */
 const char *detour_install(void *function, void *hook, void **original);
+
+/* All functions are as they were; detour_install() may put detours in place once more. */
+void detours_lift(void);
 
 #endif

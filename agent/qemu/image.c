@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
 #include <link.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "agent/refuse.h"
@@ -15,8 +17,9 @@ static struct {
 	struct range constant[16];	/* segments that are neither code nor written to */
 	int count;
 	struct range relro, all;
+	struct range written;		/* its variables */
 	int mem;			/* /proc/self/mem: writes where the mapping is read-only */
-} image;
+} image = { .mem = -1 };
 
 static void see_load(const ElfW(Phdr) *p, struct range r)
 {
@@ -28,6 +31,8 @@ static void see_load(const ElfW(Phdr) *p, struct range r)
 	if (!(p->p_flags & (PF_X | PF_W)) &&
 	    image.count < (int)(sizeof(image.constant) / sizeof(r)))
 		image.constant[image.count++] = r;
+	if (p->p_flags & PF_W)
+		image.written = (struct range){ r.begin, r.begin + p->p_memsz };
 }
 
 static int see_program(struct dl_phdr_info *info, size_t size, void *unused)
@@ -52,7 +57,8 @@ int image_init(void)
 {
 	int old = 42, new = 43;
 
-	dl_iterate_phdr(see_program, NULL);
+	if (!image.count)
+		dl_iterate_phdr(see_program, NULL);
 	if (!image.relro.begin || !image.count)
 		return refuse("this QEMU's executable has no read-only data segments: use the "
 			      "distribution's own QEMU package");
@@ -66,6 +72,18 @@ int image_init(void)
 static bool inside(const struct range *r, const void *p)
 {
 	return (uintptr_t)p >= r->begin && (uintptr_t)p < r->end;
+}
+
+void image_leave(void)
+{
+	close(image.mem);
+	image.mem = -1;
+}
+
+const void *image_variables(size_t *size)
+{
+	*size = image.written.end - image.written.begin;
+	return (const void *)image.written.begin;
 }
 
 bool image_contains(const void *p)
@@ -113,6 +131,18 @@ int image_patch(void *at, const void *bytes, size_t len)
 	return pwrite(image.mem, bytes, len, (off_t)(uintptr_t)at) == (ssize_t)len ? 0 : -1;
 }
 
+/* In one piece: other threads may be about to call through it. */
+static int set_slot(void *const *slot, void *value)
+{
+	uintptr_t page = (uintptr_t)slot & ~(uintptr_t)(getpagesize() - 1);
+
+	if (mprotect((void *)page, (size_t)getpagesize(), PROT_READ | PROT_WRITE) < 0)
+		return -1;
+	atomic_store((_Atomic(void *) *)slot, value);
+	mprotect((void *)page, (size_t)getpagesize(), PROT_READ);
+	return 0;
+}
+
 int image_replace(const char *name, void *function, void *by)
 {
 	void *const *slot = image_slot(function, NULL);
@@ -120,6 +150,5 @@ int image_replace(const char *name, void *function, void *by)
 	if (!slot || image_slot(function, slot))
 		return refuse("QEMU's tables do not have %s exactly once: use the distributions' "
 			      "7.2 or 10.0", name);
-	return image_patch((void *)slot, &by, sizeof(by)) < 0 ?
-	       refuse("QEMU's tables cannot be written") : 0;
+	return set_slot(slot, by) < 0 ? refuse("QEMU's tables cannot be written") : 0;
 }

@@ -11,6 +11,12 @@
 /* 0, or refuse() where it cannot be found or patched. */
 int image_init(void);
 
+/* Nothing is patched any more, until image_init() is called again. */
+void image_leave(void);
+
+/* Where its variables lie. */
+const void *image_variables(size_t *size);
+
 /* Does p lie in it at all; in its read-only data (relocated or not)? */
 bool image_contains(const void *p);
 bool image_constant(const void *p);

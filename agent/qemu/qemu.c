@@ -76,7 +76,7 @@ int qemu_init(void)
 				      w->helper ? "TCG helper " : "", w->name);
 		memcpy((char *)&qemu + w->at, &p, sizeof(p));
 	}
-	if (qemu.plugin_version < 3 && helper_callbacks_use_registers() < 0)
+	if (qemu.plugin_version < 3 && *qemu.tcg_allowed && helper_callbacks_use_registers() < 0)
 		return refuse("this QEMU's table of TCG helpers is not as expected: use the "
 			      "distributions' 7.2 or 10.0");
 	return 0;

@@ -72,6 +72,7 @@ struct qemu_version {
 	X(void, bql_lock_impl, (const char *file, int line)) \
 	X(void, bql_unlock, (void)) \
 	X(void, rcu_register_thread, (void)) \
+	X(void, rcu_unregister_thread, (void)) \
 	X(struct qemu_flatview *, address_space_get_flatview, (struct qemu_address_space *)) \
 	X(void, flatview_unref, (struct qemu_flatview *)) \
 	X(void, flatview_for_each_range, (struct qemu_flatview *, qemu_range_fn, void *)) \
@@ -99,6 +100,8 @@ struct qemu_version {
 					      struct qemu_region *)) \
 	X(void, memory_region_del_subregion, (struct qemu_region *, struct qemu_region *)) \
 	X(void, memory_listener_register, (struct qemu_listener *, struct qemu_address_space *)) \
+	X(void, memory_listener_unregister, (struct qemu_listener *)) \
+	X(void, memory_region_set_log, (struct qemu_region *, bool log, unsigned client)) \
 	X(bool, runstate_is_running, (void)) \
 	X(bool, runstate_check, (int state)) \
 	X(bool, migration_in_incoming_postcopy, (void)) \
