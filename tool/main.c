@@ -15,7 +15,7 @@
 
 /* All commands, as the help lists them: cmd_NAME in cmd_NAME.c. */
 #define COMMANDS(X) \
-	X(run) X(list) X(doctor) X(info) X(caps) \
+	X(run) X(attach) X(detach) X(list) X(doctor) X(info) X(caps) \
 	X(regs) X(read) X(write) X(translate) \
 	X(pause) X(resume) X(trace) X(pt) X(dump) X(gdb) \
 	X(ps) X(tree) X(modules) X(maps) X(files) X(dmesg) X(syms) X(type) X(syscalls) \

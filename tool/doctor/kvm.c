@@ -33,7 +33,8 @@ static void report_caps(struct findings *f, int kvm)
 		return;
 	}
 	finding(f, FINDING_OK, "KVM", NULL, "this kernel's has what the agent needs ('scry caps' "
-		"tells what KVM keeps to itself, 'scry doctor --qemu BINARY -- -accel kvm' tries it)");
+		"tells what KVM keeps to itself, 'scry doctor --qemu BINARY -- -accel kvm' tries it, "
+		"'scry attach PID' has it come into a QEMU that runs already)");
 }
 
 static void report_refusal(struct findings *f, int error)
