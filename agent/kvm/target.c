@@ -105,6 +105,13 @@ static bool has_memory(const struct insn *insn, ZydisRegister segment)
 	return false;
 }
 
+static bool loads_segment(const struct insn *insn)
+{
+	return insn->is.mnemonic == ZYDIS_MNEMONIC_LLDT || insn->is.mnemonic == ZYDIS_MNEMONIC_LTR ||
+	       insn->is.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ||
+	       has_register(insn, ZYDIS_REGCLASS_SEGMENT, ZYDIS_REGCLASS_SEGMENT);
+}
+
 /* Two more vectors than #PF and #GP, which any may raise. */
 static void guess(const struct insn *insn, uint64_t rflags, int vector[2])
 {
@@ -118,7 +125,7 @@ static void guess(const struct insn *insn, uint64_t rflags, int vector[2])
 		vector[1] = VECTOR_DE;
 	else if (x87 || has_register(insn, ZYDIS_REGCLASS_XMM, ZYDIS_REGCLASS_ZMM))
 		vector[1] = s->cr0 & (CR0_TS | CR0_EM) ? VECTOR_NM : x87 ? VECTOR_MF : VECTOR_XM;
-	else if (has_register(insn, ZYDIS_REGCLASS_SEGMENT, ZYDIS_REGCLASS_SEGMENT))
+	else if (loads_segment(insn))
 		vector[1] = VECTOR_NP;
 	if (has_memory(insn, ZYDIS_REGISTER_SS) || vector[1] == VECTOR_NP)
 		vector[0] = VECTOR_SS;

@@ -100,7 +100,22 @@ static const struct fault {
 	{ { .code = PROBE_OP_UD2 }, 6 },
 	{ { .code = PROBE_OP_READ, .arg = UINT64_C(1) << 62, .size = 8 }, 13 },
 	{ { .code = PROBE_OP_READ, .arg = PROBE_NOWHERE, .size = 8 }, 14 },
+	{ { .code = PROBE_OP_LLDT, .value = PROBE_SEL_LDT }, 11 },
 };
+
+/* Until the next RESET the LDT's segment is not present. */
+static int take_ldt(struct ctx *c)
+{
+	struct probe_vcpu block;
+	uint64_t at, low;
+
+	DO(guest_block(c, 0, &block));
+	at = block.gdt + PROBE_SEL_LDT;
+	OK(c, scry_read_phys(c->vm, at, &low, 8));
+	low &= ~(UINT64_C(1) << 47);
+	OK(c, scry_write_phys(c->vm, at, &low, 8));
+	return 0;
+}
 
 /* The page of the instruction that raises it is trapped, and its handler known. */
 static int prepare(struct ctx *c, const struct fault *f, uint64_t *rip, uint64_t *handler)
@@ -130,6 +145,7 @@ static int raise(struct ctx *c, const struct fault *f, struct pump *p)
 /* It leads to a handler whose page is trapped, too: of that is told, as of any other. */
 static int fault(struct ctx *c)
 {
+	DO(take_ldt(c));
 	for (unsigned i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
 		struct pump p = { .c = c };
 		uint64_t rip, handler;
@@ -148,6 +164,7 @@ static int fault(struct ctx *c)
 /* It leads to a hidden breakpoint. */
 static int fault_break(struct ctx *c)
 {
+	DO(take_ldt(c));
 	for (unsigned i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
 		struct hits h = { 0 };
 		struct pump p = { .c = c, .answer = note_hit, .opaque = &h };
