@@ -137,7 +137,10 @@ enum kvm_outcome kvm_debug_exit(struct vcpu *vcpu, struct kvcpu *k)
 		kvm_step_end(vcpu, k);
 		return kvm_step_tell(vcpu, k);
 	}
+	/* TF has come back, unless KVM has but emulated an instruction. */
 	if (k->step.flags_out && dr6 & DR6_STEP) {
+		if (k->run->debug.arch.dr7 == KVM_EMULATED)
+			return KVM_AGAIN;
 		k->step.flags_out = false;
 		kvm_step_stop(k);
 		return KVM_AGAIN;

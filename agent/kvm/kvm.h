@@ -96,6 +96,12 @@ int kvm_ioctl_run(struct kvcpu *k);
 /* KVM's side of a vCPU; of one that is not known to KVM one whose every ioctl() fails. */
 struct kvcpu *kvm_of(const struct vcpu *vcpu);
 
+/*
+ * In DR7 of a debug exit beforehand, where no other exit has anything to be finished: while KVM is
+ * told to step it says so of each instruction that it emulates, whatever TF is, and leaves this.
+ */
+#define KVM_EMULATED (~UINT64_C(0))
+
 /* run.c: instead of KVM_RUN. */
 int kvm_run(struct vcpu *vcpu, struct kvcpu *k);
 /* KVM_RUN itself, as ioctl(). */
@@ -231,6 +237,8 @@ uint64_t kvm_own_watches(struct kvcpu *k);
 void kvm_step_begin(struct vcpu *vcpu, struct kvcpu *k);
 /* Has KVM_RUN, which did not fail, come back with the step's end? */
 bool kvm_step_ended(const struct kvcpu *k);
+/* It has come back with EINTR: is that its end all the same?  Then *k->run says so. */
+bool kvm_step_arrived(struct kvcpu *k);
 /* It has come back otherwise. */
 void kvm_step_broken(struct kvcpu *k);
 /* At its end, of which nothing is left to the guest. */

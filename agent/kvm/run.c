@@ -168,8 +168,12 @@ int kvm_enter(struct kvcpu *k)
 
 	if (k->step.on)
 		k->run->request_interrupt_window = 0;
+	if (k->step.flags_out)
+		k->run->debug.arch.dr7 = KVM_EMULATED;
 	ret = kvm_ioctl_run(k);
 	err = errno;
+	if (k->step.on && ret < 0 && err == EINTR && kvm_step_arrived(k))
+		ret = 0;
 	if (k->step.on)		/* QEMU's local APIC, where it has one, waits as KVM's does */
 		k->run->ready_for_interrupt_injection = 0;
 	if (ret >= 0 || err != EINTR)

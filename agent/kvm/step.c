@@ -10,6 +10,27 @@
  * processor has saved.  So a breakpoint lies on each place where it may go (target.c).
  */
 
+/* The kick may come when an exception has been delivered, and its breakpoint not been met yet. */
+bool kvm_step_arrived(struct kvcpu *k)
+{
+	struct kvm_debug_exit_arch *exit = &k->run->debug.arch;
+	struct kvm_sregs s = { 0 };
+	struct kvm_regs r = { 0 };
+
+	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
+	kvm_ioctl(k->fd, KVM_GET_SREGS, &s);
+	for (unsigned i = 0; i < KVM_REGISTERS; i++) {
+		uint64_t at = k->step.target[i].address;
+
+		if (!at || r.rip == k->step.rip || kvm_code_address(&s, &r) != at)
+			continue;
+		k->run->exit_reason = KVM_EXIT_DEBUG;
+		*exit = (struct kvm_debug_exit_arch){ .exception = VECTOR_DB, .pc = at, .dr6 = 1u << i };
+		return true;
+	}
+	return false;
+}
+
 /* If it has left its instruction the TF that was saved will come back with a handler's IRET. */
 void kvm_step_broken(struct kvcpu *k)
 {
