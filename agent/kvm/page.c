@@ -49,6 +49,8 @@ bool pages_set(struct alias *a, uint64_t first, uint64_t last, uint64_t entry)
 			    MAP_FAILED :
 		    mprotect(at, size, protection(entry)) < 0)
 		return false;
+	/* Its neighbours not so marked, the kernel keeps a mapping for it alone when it is opened. */
+	madvise(at, size, entry ? MADV_DONTFORK : MADV_DOFORK);
 	for (uint64_t i = first; i < last; i++) {
 		a->busy[i / ALIAS_CHUNK] += (uint32_t)(!!entry - !!a->is[i]);
 		a->is[i] = entry;
