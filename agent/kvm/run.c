@@ -9,6 +9,7 @@
 #include "kvm.h"
 #include "plant.h"
 #include "ram.h"
+#include "sync.h"
 
 void kvm_describe(struct vcpu *vcpu, struct scry_event *event)
 {
@@ -232,8 +233,10 @@ int kvm_run(struct vcpu *vcpu, struct kvcpu *k)
 		enum kvm_outcome outcome;
 		int ret;
 
-		if (kvm_power_look(vcpu, k))
+		if (kvm_power_look(vcpu, k)) {
+			sync_flush(k);
 			return -1;
+		}
 		if (!k->step.half && !prepare(vcpu, k))
 			continue;
 		k->unfinished = false;

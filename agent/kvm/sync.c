@@ -58,10 +58,13 @@ static bool only_reads(unsigned long request)
 	}
 }
 
-static void flush(struct kvcpu *k)
+void sync_flush(struct kvcpu *k)
 {
-	struct kvm_regs r = k->run->s.regs.regs;
+	struct kvm_regs r;
 
+	if (!k->run->kvm_dirty_regs)
+		return;
+	r = k->run->s.regs.regs;
 	k->run->kvm_dirty_regs = 0;
 	kvm_ioctl(k->fd, KVM_SET_REGS, &r);
 }
@@ -80,8 +83,7 @@ void sync_set_regs(struct kvcpu *k, const struct kvm_regs *r)
 
 void sync_request(struct kvcpu *k, unsigned long request)
 {
-	if (k->run->kvm_dirty_regs)
-		flush(k);
+	sync_flush(k);
 	if (!only_reads(request))
 		atomic_store(&k->synced, 0);
 }

@@ -23,6 +23,9 @@ void sync_request(struct kvcpu *k, unsigned long request);
 /* As KVM_SET_REGS, with the next KVM_RUN if that can be. */
 void sync_set_regs(struct kvcpu *k, const struct kvm_regs *r);
 
+/* Have KVM know them now. */
+void sync_flush(struct kvcpu *k);
+
 /* True: *argument is what KVM would have said. */
 bool sync_answers(const struct kvcpu *k, unsigned long request, void *argument);
 
