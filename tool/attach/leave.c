@@ -10,41 +10,13 @@
 #include "attach.h"
 #include "common/message.h"
 #include "protocol/agent_protocol.h"
-#include "protocol/futex.h"
 
 #define PATIENCE_MS 60000	/* on a host that is very busy */
-#define TICK_US     1000
-
-/* As QEMU has it: whatever it is, it ends and can be shown. */
-static void take(char *text, size_t size)
-{
-	text[size - 1] = '\0';
-	make_printable(text);
-}
-
-int attach_wait(const struct process *p, uint64_t address, struct scry_attach_result *result)
-{
-	uint64_t deadline = scry_now_ns() + PATIENCE_MS * UINT64_C(2000000);
-
-	for (; scry_now_ns() < deadline; usleep(TICK_US)) {
-		if (process_read(p, address, result, sizeof(*result)) < 0)
-			return fail("process %d has ended", p->pid);
-		take(result->name, sizeof(result->name));
-		take(result->socket, sizeof(result->socket));
-		take(result->text, sizeof(result->text));
-		if (result->state == SCRY_ATTACH_DONE)
-			return 0;
-		if (result->state == SCRY_ATTACH_REFUSED)
-			return fail("the agent refuses process %d: %s", p->pid, result->text);
-	}
-	return fail("the agent is in process %d, but does not come to its work: see 'scry list' later",
-		    p->pid);
-}
 
 static int dial(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		errno = ENAMETOOLONG;
@@ -71,7 +43,8 @@ static int converse(int fd)
 	if (send(fd, &hello, sizeof(hello), MSG_NOSIGNAL) < 0 || poll(&answer, 1, PATIENCE_MS) != 1 ||
 	    recv(fd, &failure, sizeof(failure), 0) < (ssize_t)sizeof(failure.header))
 		return fail("the agent does not answer: see 'scry list'");
-	take(failure.text, sizeof(failure.text));
+	failure.text[sizeof(failure.text) - 1] = '\0';
+	make_printable(failure.text);
 	return failure.header.status ? fail("%s", failure.text) : 0;
 }
 
