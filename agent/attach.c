@@ -72,6 +72,27 @@ static int find_vcpus(void)
 	return n ? n : refuse("this machine has no vCPU: there is nothing to look into");
 }
 
+/*
+ * What is detoured vCPUs execute with QEMU's big lock or without, other threads with it: the
+ * code changes while neither can.
+ */
+static void lift(struct qemu_cpu *cpu, void *unused)
+{
+	(void)cpu;
+	(void)unused;
+	bql_lock();
+	detours_lift();
+	qemu.bql_unlock();
+}
+
+static void init(struct qemu_cpu *cpu, void *ret)
+{
+	(void)cpu;
+	bql_lock();
+	*(int *)ret = accel->init(0, vcpu_count);
+	qemu.bql_unlock();
+}
+
 /* NULL, or why it cannot be undone. */
 static const char *undo(void)
 {
@@ -79,9 +100,9 @@ static const char *undo(void)
 
 	bql_lock();
 	why = accel->leave();
-	if (!why)
-		detours_lift();
 	qemu.bql_unlock();
+	if (!why)
+		vcpu_run_exclusive(lift, NULL);
 	return why;
 }
 
@@ -89,9 +110,7 @@ static int enter(void)
 {
 	int ret;
 
-	bql_lock();
-	ret = accel->init(0, vcpu_count);
-	qemu.bql_unlock();
+	vcpu_run_exclusive(init, &ret);
 	if (ret == 0)
 		ret = accel->learn();
 	if (ret < 0) {
@@ -115,12 +134,6 @@ static int begin(void)
 	return -1;
 }
 
-static void nothing(struct qemu_cpu *cpu, void *unused)
-{
-	(void)cpu;
-	(void)unused;
-}
-
 /* When it returns NULL, no vCPU is in the agent's code any more but on its way out. */
 static const char *leave(void)
 {
@@ -131,7 +144,6 @@ static const char *leave(void)
 	bql_lock();
 	memory_map_unwatch();
 	qemu.bql_unlock();
-	vcpu_run_exclusive(nothing, NULL);
 	service_close();
 	qemu.rcu_unregister_thread();
 	image_leave();
@@ -147,8 +159,8 @@ static void *run(void *unused)
 		image_leave();
 		if (!result.text[0])
 			snprintf(result.text, sizeof(result.text), "%s", refusal());
-		atomic_store(&how, ABSENT);
 		atomic_store(&result.state, SCRY_ATTACH_REFUSED);
+		atomic_store(&how, ABSENT);
 		return NULL;
 	}
 	client_init();
@@ -179,8 +191,8 @@ const struct scry_attach_result *scry_agent_attach(const char *options)
 	snprintf(words, sizeof(words), "%s", options);
 	if (service_thread(run) < 0) {
 		snprintf(result.text, sizeof(result.text), "%s", refusal());
-		atomic_store(&how, ABSENT);
 		atomic_store(&result.state, SCRY_ATTACH_REFUSED);
+		atomic_store(&how, ABSENT);
 	}
 	return &result;
 }

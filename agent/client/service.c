@@ -141,6 +141,10 @@ static int take_hello(int fd, ssize_t len, bool *stays, char *text, size_t size)
 		return status;
 	if (request.hello.purpose == SCRY_AGENT_ASK)
 		return client_welcome(fd), 0;
+	if (service.asker >= 0) {
+		snprintf(text, size, "the agent of VM %s is about to leave", identity.name);
+		return SCRY_E_BUSY;
+	}
 	if (request.hello.purpose == SCRY_AGENT_LEAVE)
 		status = take_leave(fd, text, size);
 	else

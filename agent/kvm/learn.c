@@ -93,7 +93,8 @@ static int learn_vcpus(void)
 {
 	struct timespec until;
 
-	sem_init(&done, 0, 0);
+	while (sem_trywait(&done) == 0)		/* of who has come by late */
+		;
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += PATIENCE;
 	for (unsigned i = 0; i < vcpu_count; i++) {
@@ -189,6 +190,52 @@ static bool note_region(qemu_int128 start, qemu_int128 len, struct qemu_region *
 	return false;
 }
 
+/* How QEMU's MemoryListener ends. */
+struct listener_end {
+	const char *name;
+	const void *address_space;
+	const char *next;		/* listener, of those of all address spaces */
+};
+
+/* Where that is in one that is registered; 0: it is not as known. */
+static size_t find_end(const struct qemu_listener *listener)
+{
+	const uint64_t *rest = listener->rest;
+
+	for (size_t i = 1; i + 1 < sizeof(listener->rest) / sizeof(rest[0]); i++)
+		if (rest[i] == (uint64_t)qemu.address_space_memory)
+			return (size_t)((const char *)&rest[i - 1] - (const char *)listener);
+	return 0;
+}
+
+/* Is there any that is called so, behind this, which asks for no priority and is an early one? */
+static bool any_called(const struct qemu_listener *first, const char *name)
+{
+	size_t at = find_end(first);
+	const struct listener_end *end = (const struct listener_end *)((const char *)first + at);
+
+	if (!at)
+		return true;
+	while (end->next) {
+		end = (const struct listener_end *)(end->next + at);
+		if (end->name && strncmp(end->name, name, strlen(name)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What is below would have vhost's devices lose sight of the RAM for a moment. */
+static bool has_vhost(void)
+{
+	struct qemu_listener first = { 0 };
+	bool has;
+
+	qemu.memory_listener_register(&first, qemu.address_space_memory);
+	has = any_called(&first, "vhost");
+	qemu.memory_listener_unregister(&first);
+	return has;
+}
+
 /*
  * To have written pages noted, and no more, is two changes of flags, for which QEMU tells
  * KVM, and the hook, of each slot that the region is in.  Nothing else of a slot changes.
@@ -221,14 +268,20 @@ static bool all_known(const struct memory_map *map)
 
 static int learn_slots(void)
 {
-	bool known;
+	bool known = false, vhost;
 
 	bql_lock();
 	slots_forget();
-	have_slots_told();
-	known = all_known(memory_map());
-	memory_map_forget();
+	vhost = has_vhost();
+	if (!vhost) {
+		have_slots_told();
+		known = all_known(memory_map());
+		memory_map_forget();
+	}
 	qemu.bql_unlock();
+	if (vhost)
+		return refuse("the VM has a device that vhost serves, which would lose sight of its RAM for a "
+			      "moment: start QEMU with -plugin, or that device without vhost (vhost=off)");
 	return known ? 0 : refuse("QEMU does not say where KVM has the guest's RAM: the VM may be being "
 				  "migrated or saved: try again when that is done");
 }
