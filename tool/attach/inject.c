@@ -104,8 +104,6 @@ static int stop_at_rest(struct tracee *t)
 		if (ptrace(PTRACE_INTERRUPT, t->p->pid, 0L, 0L) < 0)
 			return say(t, ENDED);
 		stop = wait_stop(t, PTRACE_CONT);
-		if (stop == AT_SYSCALL)
-			continue;
 		if (stop != STOPPED)
 			return say(t, stop);
 		if (ptrace(PTRACE_GETREGS, t->p->pid, 0L, &t->regs) < 0)
@@ -289,6 +287,18 @@ static bool has_xsave(void)
 	       __get_cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx) && ebx <= XSAVE_MOST;
 }
 
+/* While QEMU's thread waits for this program, which would then wait for its terminal. */
+static void hold_terminal_stops(bool hold)
+{
+	sigset_t stops;
+
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGTSTP);
+	sigaddset(&stops, SIGTTIN);
+	sigaddset(&stops, SIGTTOU);
+	sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &stops, NULL);
+}
+
 int inject(const struct process *p, const char *library, const char *options, uint64_t *result)
 {
 	struct tracee t = { .p = p, .deadline = scry_now_ns() + PATIENCE };
@@ -301,8 +311,10 @@ int inject(const struct process *p, const char *library, const char *options, ui
 	if (ptrace(PTRACE_SEIZE, p->pid, 0L, (long)PTRACE_O_TRACESYSGOOD) < 0)
 		return fail("cannot trace process %d: %s", p->pid, errno == EPERM ?
 			    "run as root, or end the debugger that traces it" : strerror(errno));
+	hold_terminal_stops(true);
 	/* Its number may have come to be another's. */
 	ret = faccessat(p->dir, "maps", F_OK, 0) < 0 ? say(&t, ENDED) : run(&t, library, options, result);
 	let_go(&t);
+	hold_terminal_stops(false);
 	return ret;
 }

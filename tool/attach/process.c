@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "attach.h"
@@ -145,6 +146,15 @@ static bool continues(const struct mapping *m, const void *opaque)
 	return m->inode == first->inode && m->begin >= first->end && m->offset;
 }
 
+/* Only now, as it might have been a FIFO, or a device that does something when it is opened. */
+static int open_again(int fd)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 /* As QEMU sees it or, where that has changed its root folder since, as we do.  -1: neither. */
 static int open_mapped(const struct process *p, const struct mapping *m)
 {
@@ -153,12 +163,14 @@ static int open_mapped(const struct process *p, const struct mapping *m)
 
 	snprintf(path, sizeof(path), "root%s", m->path);
 	for (int n = 0; n < 2; n++) {
-		int fd = openat(p->dir, n ? m->path : path, O_RDONLY | O_CLOEXEC);
+		int fd = openat(p->dir, n ? m->path : path, O_PATH | O_CLOEXEC), file = -1;
 
-		if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == m->inode)
-			return fd;
+		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == m->inode)
+			file = open_again(fd);
 		if (fd >= 0)
 			close(fd);
+		if (file >= 0)
+			return file;
 	}
 	return -1;
 }
@@ -188,6 +200,32 @@ static int look_at_libc(struct process *p)
 	return 0;
 }
 
+/* A thread has a folder in /proc, too. */
+static bool is_process(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd < 0)
+		return errno != EINVAL && errno != ENOENT;
+	close(fd);
+	return true;
+}
+
+/* The stub goes back by IRET, which such a stack would refuse. */
+static bool has_shadow_stack(const struct process *p)
+{
+	int fd = openat(p->dir, "status", O_RDONLY | O_CLOEXEC);
+	FILE *status = fd < 0 ? NULL : fdopen(fd, "r");
+	char line[300];
+	bool has = false;
+
+	while (status && !has && fgets(line, sizeof(line), status))
+		has = strncmp(line, "x86_Thread_features:", 20) == 0 && strstr(line, "shstk");
+	if (status)
+		fclose(status);
+	return has;
+}
+
 int process_open(struct process *p, pid_t pid)
 {
 	char path[32];
@@ -198,6 +236,8 @@ int process_open(struct process *p, pid_t pid)
 	p->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (p->dir < 0)
 		return fail("there is no process %d", (int)pid);
+	if (!is_process(pid))
+		return fail("%d is a thread, not a process", (int)pid);
 	p->exe = openat(p->dir, "exe", O_RDONLY | O_CLOEXEC);
 	if (p->exe < 0)
 		return errno == ENOENT ? fail("process %d is no QEMU", (int)pid) :
@@ -206,6 +246,9 @@ int process_open(struct process *p, pid_t pid)
 	ret = ret ? ret : look_at_libc(p);
 	if (ret)
 		return ret;
+	if (has_shadow_stack(p))
+		return fail("process %d has a shadow stack (GLIBC_TUNABLES), with which the agent cannot be put "
+			    "into it: start QEMU with -plugin", p->pid);
 	p->mem = openat(p->dir, "mem", O_RDWR | O_CLOEXEC);
 	return p->mem < 0 ? no_access(p, "write to the memory of") : 0;
 }

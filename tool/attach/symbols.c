@@ -4,6 +4,8 @@
 
 #include "attach.h"
 
+#define MOST (UINT64_C(64) << 20)	/* bytes of a table; the file may be anything */
+
 static void take(Elf *elf, const GElf_Shdr *table, const GElf_Sym *symbol, uint64_t base,
 		 struct wanted_symbol *wanted, size_t count)
 {
@@ -18,14 +20,24 @@ static void take(Elf *elf, const GElf_Shdr *table, const GElf_Sym *symbol, uint6
 		}
 }
 
+static bool has_names(Elf *elf, size_t section)
+{
+	GElf_Shdr names;
+
+	return gelf_getshdr(elf_getscn(elf, section), &names) && names.sh_size <= MOST;
+}
+
 static void look(Elf *elf, Elf_Scn *section, uint64_t base, struct wanted_symbol *wanted,
 		 size_t count)
 {
-	Elf_Data *data = elf_getdata(section, NULL);
+	Elf_Data *data;
 	GElf_Shdr table;
 	GElf_Sym symbol;
 
-	if (!data || !gelf_getshdr(section, &table) || table.sh_type != SHT_DYNSYM)
+	if (!gelf_getshdr(section, &table) || table.sh_type != SHT_DYNSYM || table.sh_size > MOST)
+		return;
+	data = elf_getdata(section, NULL);
+	if (!data || !has_names(elf, table.sh_link))
 		return;
 	for (int i = 0; gelf_getsym(data, i, &symbol); i++)
 		take(elf, &table, &symbol, base, wanted, count);
@@ -42,7 +54,7 @@ bool symbols_find(int fd, uint64_t base, struct wanted_symbol *wanted, size_t co
 	elf = elf_begin(fd, ELF_C_READ, NULL);
 	is_elf = elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &head) &&
 		 head.e_machine == EM_X86_64;
-	while (is_elf && (section = elf_nextscn(elf, section)))
+	while (is_elf && !wanted[0].address && (section = elf_nextscn(elf, section)))
 		look(elf, section, head.e_type == ET_DYN ? base : 0, wanted, count);
 	elf_end(elf);
 	return is_elf;
