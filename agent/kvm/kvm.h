@@ -47,6 +47,7 @@ struct kvcpu {
 
 	struct insn insn;	/* the last that kvm_decode() has looked at */
 	struct progress progress;	/* of the instruction at rip */
+	struct told told[TOLD_MOST];	/* progress.accesses of them */
 	struct step step;
 
 	bool steps_in;		/* the next instruction is executed in step_view */

@@ -28,7 +28,7 @@ static bool hits(const struct kvm_debugregs *d, unsigned i, const struct insn_ac
 	uint64_t at = d->db[i] & ~(uint64_t)(size - 1);
 
 	return d->dr7 & DR7_ENABLES(i) && a->access & watched_accesses(kind) &&
-	       at < a->gva + a->size && a->gva < at + size;
+	       (a->gva - at < size || at - a->gva < a->size);
 }
 
 uint64_t kvm_own_watches(struct kvcpu *k)

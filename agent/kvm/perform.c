@@ -72,10 +72,42 @@ static bool is_move(const struct kvcpu *k, const struct access *a, struct move *
 	return a && move_of(&k->insn, m) && a->size == m->size && !(a->gpa % m->size);
 }
 
+/*
+ * Hyper-V's remote flush waits for vCPUs that execute only: one that is here would go by
+ * what its tables said before.
+ */
+#define HYPERV_ADVICE 0x40000004u	/* CPUID: Hyper-V's functional specification, 2.4 */
+#define REMOTE_FLUSH  4u
+#define CPUID_MOST    256u
+
+static bool asks_for_flushes(int fd)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry[CPUID_MOST];
+	} cpuid = { .head.nent = CPUID_MOST };
+
+	if (kvm_ioctl(fd, KVM_GET_CPUID2, &cpuid) < 0)
+		return true;
+	for (unsigned i = 0; i < cpuid.head.nent; i++)
+		if (cpuid.entry[i].function == HYPERV_ADVICE && cpuid.entry[i].eax & REMOTE_FLUSH)
+			return true;
+	return false;
+}
+
+static bool flushes_past(const struct kvcpu *k)
+{
+	static _Atomic enum { UNKNOWN, NEVER, PERHAPS } flushes;
+
+	if (flushes == UNKNOWN)
+		flushes = asks_for_flushes(k->fd) ? PERHAPS : NEVER;
+	return flushes == PERHAPS && vcpu_count > 1;
+}
+
 void perform_look(const struct vcpu *vcpu, const struct kvcpu *k, const struct accesses *all,
 		  struct performing *p)
 {
-	const struct access *a = has_nested_paging() ? sole(all) : NULL;
+	const struct access *a = has_nested_paging() && !flushes_past(k) ? sole(all) : NULL;
 
 	p->possible = is_move(k, a, &p->move);
 	if (!p->possible)
@@ -85,7 +117,7 @@ void perform_look(const struct vcpu *vcpu, const struct kvcpu *k, const struct a
 	p->asked = vcpu->sequence;
 }
 
-/* The client may have changed registers, memory, and what is trapped. */
+/* Memory may have changed, tables and code in it; after anything else it is begun anew. */
 static bool is_same(const struct vcpu *vcpu, struct kvcpu *k, struct accesses *all,
 		    struct performing *p)
 {
@@ -115,7 +147,7 @@ static bool is_plain(const struct vcpu *vcpu, struct kvcpu *k, const struct kvm_
 	bool steps = vcpu->steps || k->steps_in || k->step.on || k->step.flags_out || k->qemus;
 
 	return !steps && !vcpu->injects && !(r->rflags & RFLAGS_TF) && !kvm_shadow(k) &&
-	       !k->run->flags && !is_watched(k);	/* flags: SMM, which has other memory */
+	       !k->run->flags && !is_watched(k);	/* flags: SMM, with other memory; a guest's guest */
 }
 
 /* Does the code's address space end behind it? */

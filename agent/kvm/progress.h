@@ -12,10 +12,18 @@ struct kvcpu;
  * pass, is the same one as long as rip, rsp and rcx (the rounds of REP) are, and is over when
  * it has been executed, has raised an exception, or is left for elsewhere.
  */
+/* An access that a view traps, and that the client has been told of. */
+struct told {
+	uint64_t gva, gpa;
+	uint32_t access;
+};
+
+#define TOLD_MOST 64u	/* of one instruction */
+
 struct progress {
 	uint64_t rip, rsp, rcx;
 	uint32_t told;		/* bit n: of event kind n, which passes */
-	unsigned accesses;	/* so many that a view traps have been told of, and pass */
+	unsigned accesses;	/* so many of kvcpu's told[] have been told of, and pass */
 	bool raises;		/* an exception comes first */
 	bool looks;		/* for a breakpoint at rip: a step has led here */
 };

@@ -32,10 +32,31 @@ static bool wanted(const struct vcpu *vcpu, const struct access *a)
 	return arm_filters() && filter_match_memory(arm_filters(), vcpu->index, vcpu->view, &t);
 }
 
+static bool is_told(const struct kvcpu *k, const struct access *a)
+{
+	for (unsigned i = 0; i < k->progress.accesses; i++)
+		if (k->told[i].gva == a->gva && k->told[i].gpa == a->gpa &&
+		    k->told[i].access == a->access)
+			return true;
+	return false;
+}
+
+/* Should the instruction be begun anew, this access passes. */
+static void note_told(struct kvcpu *k, const struct access *a, unsigned before)
+{
+	bool passes = k->progress.told >> SCRY_EVENT_MEMORY & 1;
+
+	k->progress.accesses = passes ? before % TOLD_MOST : 0;
+	if (passes)
+		k->told[k->progress.accesses++] =
+			(struct told){ .gva = a->gva, .gpa = a->gpa, .access = a->access };
+}
+
 /* True: go on with the instruction. */
 static bool tell(struct vcpu *vcpu, struct kvcpu *k, const struct accesses *all, unsigned n)
 {
 	const struct access *a = &all->at[n];
+	unsigned before = k->progress.accesses;
 	struct scry_event event;
 	bool goes_on;
 
@@ -49,18 +70,18 @@ static bool tell(struct vcpu *vcpu, struct kvcpu *k, const struct accesses *all,
 	event.memory.walk = a->walk;
 	k->next_rip = all->rip + all->insn_len;
 	goes_on = kvm_ask(vcpu, k, &event);
-	k->progress.accesses = k->progress.told >> SCRY_EVENT_MEMORY & 1 ? n + 1 : 0;
+	note_told(k, a, before);
 	return goes_on;
 }
 
 /* True: of each access that the client wants to know of it has been told, and lets it pass. */
 static bool tell_all(struct vcpu *vcpu, struct kvcpu *k, const struct accesses *all)
 {
-	unsigned told = progress_passes(k, SCRY_EVENT_MEMORY) ? k->progress.accesses : 0;
-
-	for (unsigned i = told; i < all->count; i++)
-		if (traps(vcpu, &all->at[i]) && wanted(vcpu, &all->at[i]) &&
-		    !tell(vcpu, k, all, i))
+	if (!progress_passes(k, SCRY_EVENT_MEMORY))
+		k->progress.accesses = 0;
+	for (unsigned i = 0; i < all->count; i++)
+		if (traps(vcpu, &all->at[i]) && !is_told(k, &all->at[i]) &&
+		    wanted(vcpu, &all->at[i]) && !tell(vcpu, k, all, i))
 			return false;
 	return true;
 }

@@ -55,7 +55,10 @@ static uint64_t frame_of(const struct mode *m, uint64_t entry, uint64_t in_page)
 	return entry & FRAMES & ~in_page;
 }
 
-/* The processor has PAE's first four entries in registers, and no rights in them. */
+/*
+ * The processor has PAE's first four entries in registers, as they were when CR3 was set, and
+ * no rights in them: of what is found by memory's nothing is certain.
+ */
 static bool is_register(const struct mode *m, unsigned level)
 {
 	return m->levels == 3 && level == 3;
@@ -63,8 +66,10 @@ static bool is_register(const struct mode *m, unsigned level)
 
 static void note_rights(const struct mode *m, unsigned level, uint64_t entry, struct walk *w)
 {
-	if (is_register(m, level))
+	if (is_register(m, level)) {
+		w->accessed = false;
 		return;
+	}
 	w->user &= !!(entry & ENTRY_U);
 	w->writable &= !!(entry & ENTRY_W);
 	w->accessed &= !!(entry & ENTRY_A);
