@@ -4,6 +4,7 @@
 
 #include <scry/breakpoint.h>
 #include <scry/regs.h>
+#include <scry/watchpoint.h>
 
 #include "agent/event/filter.h"
 #include "agent/vcpu/vcpu.h"
@@ -82,6 +83,10 @@ struct accel {
 	const char *(*breakpoint_plant)(int n, const struct scry_breakpoint *breakpoint);
 	void (*breakpoint_lift)(int n);
 	void (*breakpoints_changed)(struct qemu_cpu *cpu, bool known);	/* known: an address had one */
+	/* Optional, as of breakpoints. */
+	const char *(*watchpoint_plant)(int n, const struct scry_watchpoint *watchpoint);
+	void (*watchpoint_lift)(int n);
+	void (*watchpoints_changed)(void);
 	/* NULL, or why it cannot be so. */
 	const char *(*views_changed)(void);
 	/* Optional: NULL, or why none of these frames can be trapped so, or, if 0, be remapped. */

@@ -17,9 +17,7 @@ static int check(const struct scry_vm *vm, const struct scry_breakpoint *b)
 	if (b->flags & SCRY_BREAKPOINT_PHYSICAL && b->address >> 52)
 		return scry_fail(SCRY_E_INVAL, "0x%llx is beyond the highest physical address that "
 				 "there can be", (unsigned long long)b->address);
-	/* With 5 levels of page tables 57 bits count. */
-	if (!(b->flags & SCRY_BREAKPOINT_PHYSICAL) &&
-	    (uint64_t)((int64_t)(b->address << 7) >> 7) != b->address)
+	if (!(b->flags & SCRY_BREAKPOINT_PHYSICAL) && !scry_is_linear(b->address))
 		return scry_fail(SCRY_E_INVAL, "0x%llx is not canonical: no instruction can be there",
 				 (unsigned long long)b->address);
 	return scry_check_vcpus(vm, b->vcpus);

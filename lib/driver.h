@@ -99,12 +99,20 @@ struct scry_driver {
 	int (*pt_stop)(struct scry_vm *vm);
 	int (*breakpoint_add)(struct scry_vm *vm, const struct scry_breakpoint *breakpoint);
 	int (*breakpoint_remove)(struct scry_vm *vm, int number);
+	int (*watchpoint_add)(struct scry_vm *vm, const struct scry_watchpoint *watchpoint);
+	int (*watchpoint_remove)(struct scry_vm *vm, int number);
 };
 
 /* Is there a control register of this number? */
 static inline bool scry_is_cr(uint32_t cr)
 {
 	return cr == 0 || (cr >= 2 && cr <= 4) || cr == 8;
+}
+
+/* Could it be canonical?  With 5 levels of page tables 57 bits count. */
+static inline bool scry_is_linear(uint64_t address)
+{
+	return (uint64_t)((int64_t)(address << 7) >> 7) == address;
 }
 
 static inline bool scry_is_exception(uint32_t vector)

@@ -59,6 +59,9 @@ int scry_subscribe(struct scry_vm *vm, const struct scry_subscription *sub)
 	if (sub->kind == SCRY_EVENT_BREAKPOINT)
 		return scry_fail(SCRY_E_INVAL, "a breakpoint is planted by scry_breakpoint_add(), not "
 				 "subscribed to");
+	if (sub->kind == SCRY_EVENT_WATCHPOINT)
+		return scry_fail(SCRY_E_INVAL, "a watchpoint is set by scry_watchpoint_add(), not "
+				 "subscribed to");
 	ret = scry_check_vcpus(vm, sub->vcpus);
 	if (!ret)
 		ret = scry_need(vm, cap_of_event[sub->kind]);

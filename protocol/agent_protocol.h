@@ -20,9 +20,10 @@
 #include <scry/pt.h>
 #include <scry/regs.h>
 #include <scry/vm.h>
+#include <scry/watchpoint.h>
 
 #define SCRY_AGENT_MAGIC   0x79726373u	/* "scry" */
-#define SCRY_AGENT_VERSION 12u		/* step it with every change in this file */
+#define SCRY_AGENT_VERSION 13u		/* step it with every change in this file */
 
 #define SCRY_AGENT_CHUNK   65536u	/* most bytes of memory in one message */
 #define SCRY_AGENT_REGIONS 64u		/* most regions in a memory map */
@@ -46,6 +47,7 @@ enum scry_agent_request {
 	SCRY_AGENT_BREAKPOINT,
 	SCRY_AGENT_FRAME,
 	SCRY_AGENT_PT,		/* begin or end; the reply to `begin` carries the rings' file */
+	SCRY_AGENT_WATCHPOINT,
 };
 
 /* Begins every message. */
@@ -162,6 +164,13 @@ struct scry_agent_breakpoint {
 	struct scry_agent_header header;
 	int64_t remove;			/* this number; 0 = add `breakpoint` */
 	struct scry_breakpoint breakpoint;
+};
+
+/* The same of a watchpoint. */
+struct scry_agent_watchpoint {
+	struct scry_agent_header header;
+	int64_t remove;			/* this number; 0 = add `watchpoint` */
+	struct scry_watchpoint watchpoint;
 };
 
 /* The reply is a struct scry_agent_value: bytes that each ring takes of the file. */

@@ -20,6 +20,7 @@
 #define CR4_VMXE    (UINT64_C(1) << 13)
 #define CR4_PCIDE   (UINT64_C(1) << 17)
 #define CR4_OSXSAVE (UINT64_C(1) << 18)
+#define DR7_USED    UINT64_C(0x600)	/* GE, and the bit that is always set */
 #define EFER_SCE    UINT64_C(1)
 #define EFER_LME    (UINT64_C(1) << 8)
 #define EFER_LMA    (UINT64_C(1) << 10)

@@ -6,6 +6,7 @@
 #include "agent/accel.h"
 #include "agent/event/arm.h"
 #include "agent/event/breakpoint.h"
+#include "agent/event/watchpoint.h"
 #include "agent/kvmi/link.h"
 #include "agent/memory/frame.h"
 #include "agent/memory/memory_map.h"
@@ -144,6 +145,7 @@ void client_take_back(void)
 	if (arm_filters())
 		arm(NULL);
 	breakpoint_reset();
+	watchpoint_reset();
 	pt_reset();
 	view_reset();
 	frame_reset();

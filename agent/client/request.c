@@ -6,6 +6,7 @@
 #include "agent/accel.h"
 #include "agent/event/arm.h"
 #include "agent/event/breakpoint.h"
+#include "agent/event/watchpoint.h"
 #include "agent/memory/frame.h"
 #include "agent/memory/memory_map.h"
 #include "agent/memory/phys.h"
@@ -241,6 +242,8 @@ int client_request(int fd, const void *message, size_t len)
 		return pt_request(fd, message, len);
 	case SCRY_AGENT_BREAKPOINT:
 		return breakpoint_request(fd, message, len);
+	case SCRY_AGENT_WATCHPOINT:
+		return watchpoint_request(fd, message, len);
 	case SCRY_AGENT_STOP:
 	case SCRY_AGENT_GO:
 	case SCRY_AGENT_CLOCKS:

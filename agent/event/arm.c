@@ -8,6 +8,7 @@
 #include "breakpoint.h"
 #include "event.h"
 #include "step.h"
+#include "watchpoint.h"
 
 #define RW_REGISTERS 2		/* QEMU_PLUGIN_CB_RW_REGS */
 
@@ -25,7 +26,7 @@ void arm_init(uint64_t id)
 
 bool arm_any(void)
 {
-	return armed || breakpoint_any();
+	return armed || breakpoint_any() || watchpoint_any();
 }
 
 const struct filters *arm_filters(void)
@@ -82,7 +83,7 @@ bool arm_watches(enum scry_event_kind kind)
 static void forget_passing(void)
 {
 	for (unsigned i = 0; i < vcpu_count; i++)
-		vcpus[i].passes &= arm_watches(vcpus[i].passing.kind);
+		vcpus[i].passes &= vcpus[i].passes_all || arm_watches(vcpus[i].passing.kind);
 }
 
 void arm_again(struct qemu_cpu *cpu, bool anew)

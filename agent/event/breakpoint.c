@@ -36,6 +36,11 @@ bool breakpoint_possible(uint64_t address)
 	return table.first[address % PAGE];
 }
 
+const struct scry_breakpoint *breakpoint_get(int n)
+{
+	return &table.entry[n - 1].breakpoint;
+}
+
 static bool hit(const struct scry_breakpoint *b, const struct vcpu *vcpu, uint64_t address,
 		uint64_t cr3)
 {

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct scry_breakpoint;
 struct vcpu;
 
 /* Are there any? */
@@ -13,6 +14,9 @@ bool breakpoint_any(void);
 
 /* Can there be one at an instruction at this address, which ends like that of its memory? */
 bool breakpoint_possible(uint64_t address);
+
+/* The one of this number. */
+const struct scry_breakpoint *breakpoint_get(int n);
 
 /*
  * The number of the breakpoint at the vCPU's rip, or 0: at this linear address, with

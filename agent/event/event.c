@@ -58,8 +58,8 @@ static bool may_pass(struct vcpu *vcpu, struct site site, uintptr_t host_pc, uin
 	next &= cpu_get64(cpu, cpu_layout.eip) == vcpu->rip;
 	cpu_put64(cpu, cpu_layout.eip, eip);
 	/* A breakpoint comes before what else there is about its instruction. */
-	vcpu->passes = next && site.kind == SCRY_EVENT_BREAKPOINT &&
-		       vcpu->passing.kind != SCRY_EVENT_BREAKPOINT;
+	vcpu->passes = next && (vcpu->passes_all || (site.kind == SCRY_EVENT_BREAKPOINT &&
+			vcpu->passing.kind != SCRY_EVENT_BREAKPOINT));
 	return next && (vcpu->passes || memcmp(&site, &vcpu->passing, sizeof(site)) == 0);
 }
 

@@ -43,7 +43,9 @@ void execute(struct vcpu *vcpu, struct site site)
 {
 	if (unchanged(vcpu, site)) {
 		vcpu->passes = arm_watches(site.kind);	/* still */
+		vcpu->passes_all = false;
 		vcpu->passing = site;
+		pass_fetched(vcpu);
 		pass_next(vcpu);
 	}
 	vcpu_leave(vcpu);

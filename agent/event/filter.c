@@ -46,6 +46,10 @@ int filter_check(const struct scry_subscription *sub, unsigned vcpu_count, char 
 		snprintf(text, size, "a breakpoint is planted, not subscribed to");
 		return SCRY_E_INVAL;
 	}
+	if (sub->kind == SCRY_EVENT_WATCHPOINT) {
+		snprintf(text, size, "a watchpoint is set, not subscribed to");
+		return SCRY_E_INVAL;
+	}
 	if (vcpu_count < 64 && sub->vcpus >> vcpu_count) {
 		snprintf(text, size, "the filter names a vCPU beyond the VM's %u", vcpu_count);
 		return SCRY_E_INVAL;

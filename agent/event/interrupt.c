@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/memory/pass.h"
+#include "agent/memory/watch.h"
 #include "agent/pt/pt.h"
 #include "agent/qemu/detour.h"
 #include "agent/refuse.h"
@@ -166,6 +167,10 @@ static void hook(struct qemu_cpu *cpu, int vector, int is_int, int error, uint64
 
 	if (!vcpu) {
 		original(cpu, vector, is_int, error, next_eip, is_hw);
+		return;
+	}
+	if (!watch_interrupted(vcpu, qemu.bql_locked())) {
+		pt_left(vcpu);
 		return;
 	}
 	pass_end(vcpu);

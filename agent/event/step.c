@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <pthread.h>
 
+#include "agent/memory/watch.h"
 #include "agent/qemu/detour.h"
 #include "agent/qemu/image.h"
 #include "agent/refuse.h"
@@ -74,6 +75,8 @@ static void hook(struct qemu_cpu *cpu)
 {
 	struct vcpu *vcpu = vcpu_of(cpu);
 
+	if (vcpu)
+		watch_stopped(vcpu);
 	if (!vcpu || !vcpu->steps) {
 		original(cpu);
 		return;

@@ -5,6 +5,7 @@
 #include "kvm.h"
 #include "plant.h"
 #include "protocol/bits.h"
+#include "registers.h"
 
 /*
  * Hidden breakpoints.  Those at four linear addresses lie in the debug registers that
@@ -21,40 +22,6 @@ static struct place {
 	unsigned reg;
 	uint64_t gfn;
 } places[SCRY_BREAKPOINTS + 1];
-
-static struct {
-	uint64_t address;
-	unsigned users;		/* breakpoints at it */
-} registers[KVM_REGISTERS];
-
-static uint8_t enabled_by_guest(uint64_t dr7)
-{
-	uint8_t mask = 0;
-
-	for (unsigned i = 0; i < KVM_REGISTERS; i++)
-		if (dr7 >> 2 * i & 3)
-			mask |= (uint8_t)(1u << i);
-	return mask;
-}
-
-/* A register with this address, or one that no vCPU's guest uses; KVM_REGISTERS = none. */
-static unsigned find_register(uint64_t address)
-{
-	struct kvm_debugregs d;
-	uint8_t taken = 0;
-	unsigned i;
-
-	for (i = 0; i < KVM_REGISTERS; i++)
-		if (registers[i].users && registers[i].address == address)
-			return i;
-	for (i = 0; i < kvm.vcpus; i++)
-		if (kvm_ioctl(kvm.vcpu[i].fd, KVM_GET_DEBUGREGS, &d) == 0)
-			taken |= enabled_by_guest(d.dr7);
-	for (i = 0; i < KVM_REGISTERS; i++)
-		if (!registers[i].users && !(taken >> i & 1))
-			return i;
-	return KVM_REGISTERS;
-}
 
 /* In its address space, or in the first vCPU's in which it is mapped. */
 static bool locate(const struct scry_breakpoint *b, uint64_t *gpa)
@@ -95,20 +62,11 @@ static bool can_be_planted(const struct scry_breakpoint *b, uint64_t gpa)
 	return false;
 }
 
-const char *kvm_breakpoint_plant(int n, const struct scry_breakpoint *b)
+static const char *plant_in_page(int n, const struct scry_breakpoint *b)
 {
-	unsigned reg = b->flags & SCRY_BREAKPOINT_PHYSICAL ? KVM_REGISTERS : find_register(b->address);
-	const char *why = kvm_debug_lacks();
+	const char *why;
 	uint64_t gpa;
 
-	if (why)
-		return why;
-	if (reg < KVM_REGISTERS) {
-		registers[reg].address = b->address;
-		registers[reg].users++;
-		places[n] = (struct place){ .kind = IN_REGISTER, .reg = reg };
-		return NULL;
-	}
 	if (!locate(b, &gpa))
 		return "the debug registers are taken, and nothing is mapped at this address now: "
 		       "plant it when something is";
@@ -122,43 +80,56 @@ const char *kvm_breakpoint_plant(int n, const struct scry_breakpoint *b)
 	return why;
 }
 
+const char *kvm_breakpoint_plant(int n, const struct scry_breakpoint *b)
+{
+	const char *why = kvm_debug_lacks();
+	unsigned reg = KVM_REGISTERS;
+
+	if (why)
+		return why;
+	if (!(b->flags & SCRY_BREAKPOINT_PHYSICAL))
+		reg = registers_take(b->address, DR7_EXECUTES);
+	if (reg == KVM_REGISTERS)
+		return plant_in_page(n, b);
+	places[n] = (struct place){ .kind = IN_REGISTER, .reg = reg };
+	return NULL;
+}
+
+/* Those of this register go by page. */
+static bool leave_register(unsigned reg)
+{
+	bool left = false;
+
+	for (int n = 1; n <= SCRY_BREAKPOINTS; n++) {
+		if (places[n].kind != IN_REGISTER || places[n].reg != reg)
+			continue;
+		if (plant_in_page(n, breakpoint_get(n)))
+			return false;
+		registers_give(reg);
+		left = true;
+	}
+	return left;
+}
+
+bool kvm_breakpoint_gives_way(void)
+{
+	for (unsigned reg = 0; reg < KVM_REGISTERS; reg++)
+		if (leave_register(reg))
+			return true;
+	return false;
+}
+
 void kvm_breakpoint_lift(int n)
 {
 	const struct place *p = &places[n];
 
 	if (p->kind == IN_REGISTER)
-		registers[p->reg].users--;
+		registers_give(p->reg);
 	else if (p->kind == IN_PAGE)
 		hold_end(p->gfn);
 	else if (p->kind == IN_COPY)
 		plant_drop(n);
 	places[n] = (struct place){ 0 };
-}
-
-void kvm_breakpoint_arm(struct kvcpu *k, struct kvm_guest_debug *debug)
-{
-	struct kvm_debugregs d;
-
-	k->points = 0;
-	k->guests = 0;
-	for (unsigned i = 0; i < KVM_REGISTERS; i++)
-		if (registers[i].users)
-			k->points |= (uint8_t)(1u << i);
-	if (!k->points || kvm_ioctl(k->fd, KVM_GET_DEBUGREGS, &d) < 0)
-		return;
-	k->guests = enabled_by_guest(d.dr7) & (uint8_t)~k->points;
-	debug->control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
-	debug->arch.debugreg[7] = DR7_USED;
-	for (unsigned i = 0; i < KVM_REGISTERS; i++) {
-		bool own = k->guests >> i & 1;
-
-		debug->arch.debugreg[i] = own ? d.db[i] : registers[i].address;
-		if (own)
-			debug->arch.debugreg[7] |= d.dr7 & (UINT64_C(3) << 2 * i |
-							    UINT64_C(15) << (16 + 4 * i));
-		else if (k->points >> i & 1)
-			debug->arch.debugreg[7] |= 2u << 2 * i;
-	}
 }
 
 /* RF in its flags has the processor catch it in front of this instruction no more. */

@@ -5,6 +5,7 @@
 #include "agent/event/exception.h"
 #include "kvm.h"
 #include "ram.h"
+#include "registers.h"
 
 #define QEMUS_OWN (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)
 
@@ -59,9 +60,10 @@ static void arm_one(struct vcpu *vcpu, struct kvcpu *k, const struct filters *fi
 
 	if (filters && filter_match_kind(filters, vcpu->index, SCRY_EVENT_INT3))
 		debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP;
-	kvm_breakpoint_arm(k, &debug);
+	registers_arm(k, &debug);
 	if (!vcpu->steps)
 		vcpu->stepped = 0;
+	k->step.tells &= steps;
 	vcpu->steps = steps;
 	forget(k);
 	if (!k->step.on && memcmp(&debug, &k->debug, sizeof(debug)) == 0)
@@ -125,6 +127,16 @@ static enum kvm_outcome breakpoint(struct vcpu *vcpu, struct kvcpu *k, uint64_t 
 	return KVM_AGAIN;
 }
 
+/* The guest may watch the same, or step itself.  What it is stopped in front of comes anew. */
+static enum kvm_outcome watchpoint(struct vcpu *vcpu, struct kvcpu *k, uint64_t dr6)
+{
+	uint64_t guests = dr6 & (k->guests | DR6_STEP);
+
+	if (!kvm_watchpoint_hit(vcpu, k, dr6 & k->watches) && guests)
+		kvm_guests_debug(k, guests);
+	return KVM_AGAIN;
+}
+
 enum kvm_outcome kvm_debug_exit(struct vcpu *vcpu, struct kvcpu *k)
 {
 	uint64_t dr6 = k->run->debug.arch.dr6;
@@ -143,8 +155,12 @@ enum kvm_outcome kvm_debug_exit(struct vcpu *vcpu, struct kvcpu *k)
 			return KVM_AGAIN;
 		k->step.flags_out = false;
 		kvm_step_stop(k);
-		return KVM_AGAIN;
+		dr6 &= ~(uint64_t)DR6_STEP;
+		if (!(dr6 & k->watches))
+			return KVM_AGAIN;
 	}
+	if (dr6 & k->watches)
+		return watchpoint(vcpu, k, dr6);
 	if (dr6 & k->points)
 		return breakpoint(vcpu, k, dr6 & k->guests);
 	kvm_guests_debug(k, dr6 & (DR6_BREAKPOINTS | DR6_STEP));	/* KVM leaves it to us */

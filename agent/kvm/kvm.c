@@ -10,6 +10,7 @@
 #include "agent/refuse.h"
 #include "kvm.h"
 #include "ram.h"
+#include "selftest.h"
 #include "slot.h"
 
 static int init(uint64_t plugin_id, unsigned most)
@@ -115,12 +116,24 @@ static void caps_of_traps(struct scry_agent_caps *caps)
 	     "is executed in the page is stepped");
 }
 
+static void caps_of_watchpoints(struct scry_agent_caps *caps)
+{
+	const char *why = kvm_watches_nothing();
+
+	if (why)
+		lacks(caps, SCRY_CAP_EVENT_WATCHPOINT, why);
+	else
+		note(caps, SCRY_CAP_EVENT_WATCHPOINT, "in the debug registers that the guest does not use "
+		     "itself");
+}
+
 static void caps(struct scry_agent_caps *caps)
 {
 	caps_of_kernel(caps);
 	caps_of_hlt(caps);
 	caps_of_msrs(caps);
 	caps_of_traps(caps);
+	caps_of_watchpoints(caps);
 	note(caps, SCRY_CAP_EVENT_STEP, "interrupts are always held back");
 	note(caps, SCRY_CAP_EVENT_IO, "of ports that QEMU serves, not those that KVM does (PIC, PIT)");
 	if (!(kvm_ioctl(kvm.fd, KVM_CHECK_EXTENSION, (void *)KVM_CAP_SET_GUEST_DEBUG2) &
@@ -189,6 +202,11 @@ static void breakpoints_changed(struct qemu_cpu *cpu, bool known)
 	kvm_debug_arm(arm_filters());
 }
 
+static void watchpoints_changed(void)
+{
+	kvm_debug_arm(arm_filters());
+}
+
 static uint64_t physical(const struct vcpu *vcpu, uint64_t address)
 {
 	uint64_t gpa;
@@ -248,6 +266,9 @@ const struct accel accel_kvm = {
 	.breakpoint_plant = kvm_breakpoint_plant,
 	.breakpoint_lift = kvm_breakpoint_lift,
 	.breakpoints_changed = breakpoints_changed,
+	.watchpoint_plant = kvm_watchpoint_plant,
+	.watchpoint_lift = kvm_watchpoint_lift,
+	.watchpoints_changed = watchpoints_changed,
 	.views_changed = ram_apply,
 	.view_lacks = ram_lacks_at,
 };

@@ -5,6 +5,7 @@
 #include <linux/kvm.h>
 
 #include <scry/breakpoint.h>
+#include <scry/watchpoint.h>
 
 #include "agent/event/filter.h"
 #include "agent/vcpu/vcpu.h"
@@ -19,7 +20,6 @@
  */
 
 #define KVM_CODE      15	/* bytes of the longest instruction */
-#define DR7_USED      0x600u	/* GE, and the bit that is always set */
 #define DR7_USERS     0xffu	/* any register is in use */
 #define DR6_BREAKPOINTS 15u
 #define DR6_STEP      0x4000u
@@ -56,7 +56,7 @@ struct kvcpu {
 
 	struct kvm_guest_debug debug;	/* as it is in force */
 	uint32_t qemus;		/* control of what QEMU itself (its gdbstub) has set */
-	uint8_t points, guests;	/* bit n: debug register n has breakpoints; or what the guest has */
+	uint8_t points, watches, guests;	/* bit n: debug register n has those; or what the guest has */
 	bool shut;		/* after a triple fault: only NMI or INIT ends that */
 	bool waits;		/* for its start-up message */
 };
@@ -219,8 +219,8 @@ void kvm_guests_debug(struct kvcpu *k, uint64_t dr6);
 /* breakpoint.c: as of struct accel */
 const char *kvm_breakpoint_plant(int n, const struct scry_breakpoint *breakpoint);
 void kvm_breakpoint_lift(int n);
-/* Put them, and what the guest has itself, into its debug registers. */
-void kvm_breakpoint_arm(struct kvcpu *k, struct kvm_guest_debug *debug);
+/* Have those in a debug register be met otherwise; false: there are none, or they cannot be. */
+bool kvm_breakpoint_gives_way(void);
 /* Tell of one at rip, if there is.  True: go on with the instruction. */
 bool kvm_breakpoint(struct vcpu *vcpu, struct kvcpu *k);
 /* The same, for those whose pages are trapped. */
@@ -233,6 +233,16 @@ bool kvm_breakpoint_passes(struct kvcpu *k);
 
 /* own_watch.c: bits of DR6, for the guest's watchpoints that the instruction in k->insn hits. */
 uint64_t kvm_own_watches(struct kvcpu *k);
+
+/* watchpoint.c: as of struct accel */
+const char *kvm_watchpoint_plant(int n, const struct scry_watchpoint *watchpoint);
+void kvm_watchpoint_lift(int n);
+/* Those below tell of them, and give true if the client injects something. */
+/* The instruction before rip has hit what these bits of DR6 say. */
+bool kvm_watchpoint_hit(struct vcpu *vcpu, struct kvcpu *k, uint64_t dr6);
+/* Before a step, in which they are not in force: which will it hit?  And behind it. */
+void kvm_watchpoint_foresee(struct vcpu *vcpu, struct kvcpu *k);
+bool kvm_watchpoint_stepped(struct vcpu *vcpu, struct kvcpu *k);
 
 /* step.c: before KVM_RUN, of which it is a step */
 void kvm_step_begin(struct vcpu *vcpu, struct kvcpu *k);

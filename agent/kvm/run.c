@@ -5,7 +5,6 @@
 
 #include "agent/accel.h"
 #include "agent/event/arm.h"
-#include "agent/event/breakpoint.h"
 #include "kvm.h"
 #include "plant.h"
 #include "ram.h"
@@ -198,7 +197,7 @@ enum kvm_outcome kvm_look(struct vcpu *vcpu, struct kvcpu *k, int *ret)
 	case KVM_EXIT_HLT:
 		return asks ? kvm_hlt_exit(vcpu, k) : KVM_TO_QEMU;
 	case KVM_EXIT_DEBUG:
-		return asks || breakpoint_any() || k->step.on || k->step.flags_out ?
+		return arm_any() || k->step.on || k->step.flags_out ?
 		       kvm_debug_exit(vcpu, k) : KVM_TO_QEMU;
 	case KVM_EXIT_SHUTDOWN:
 		return kvm_triple_fault(vcpu, k, ret);

@@ -8,4 +8,7 @@
  */
 const char *kvm_tells_nothing(void);
 
+/* The same: of a write that the debug registers watch? */
+const char *kvm_watches_nothing(void);
+
 #endif

@@ -2,6 +2,7 @@
 #include "agent/event/arm.h"
 #include "agent/event/exception.h"
 #include "kvm.h"
+#include "protocol/bits.h"
 #include "target.h"
 
 /*
@@ -59,6 +60,7 @@ void kvm_step_begin(struct vcpu *vcpu, struct kvcpu *k)
 	step->half = STEP_WHOLE;
 	targets_find(vcpu, k, &r);
 	step->watched = kvm_own_watches(k);
+	kvm_watchpoint_foresee(vcpu, k);
 	debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ |
 			 KVM_GUESTDBG_USE_HW_BP;
 	debug.arch.debugreg[7] = DR7_USED;
@@ -191,12 +193,15 @@ void kvm_step_end(struct vcpu *vcpu, struct kvcpu *k)
 	kvm_ioctl(k->fd, KVM_GET_REGS, &r);
 	k->step.over = false;
 	k->step.due = 0;
+	k->step.tells = vcpu->steps;
 	progress_over(k);
 	k->progress.looks = k->points;
-	if (!(dr6 & DR6_STEP))
+	if (!(dr6 & DR6_STEP)) {
+		k->step.hits = 0;
 		at_target(k, &k->step.target[__builtin_ctzll(dr6 & DR6_BREAKPOINTS)], &r);
-	else
+	} else {
 		k->step.due = (at_next(k, &r) ? DR6_STEP : 0) | k->step.watched;
+	}
 	if (!vcpu->steps)
 		kvm_step_stop(k);
 }
@@ -225,7 +230,7 @@ enum kvm_outcome kvm_step_tell(struct vcpu *vcpu, struct kvcpu *k)
 	struct kvm_regs regs = { 0 };
 
 	k->step.due = 0;
-	if (vcpu->steps && tell(vcpu, k))
+	if (kvm_watchpoint_stepped(vcpu, k) || (k->step.tells && tell(vcpu, k)))
 		return KVM_AGAIN;
 	kvm_ioctl(k->fd, KVM_GET_REGS, &regs);
 	if (k->step.on)

@@ -27,6 +27,8 @@ struct step {
 	bool pops;		/* it takes flags from elsewhere */
 	bool tf, tf_behind;	/* the guest's own TF: as it is, and when it has been executed */
 	uint64_t watched;	/* bits of DR6: its own watchpoints, when the instruction ends */
+	uint8_t hits;		/* watchpoints of the client's, the same */
+	bool tells;		/* those who are told of steps now have been since it ended */
 	uint64_t due;		/* bits of DR6: its own #DB, when the client has been told */
 	bool flags_out;		/* a step's TF is in the flags that such an exception saved */
 };

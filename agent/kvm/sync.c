@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "agent/event/arm.h"
-#include "agent/event/breakpoint.h"
 #include "ram.h"
 #include "sync.h"
 
@@ -19,7 +18,7 @@ bool sync_possible(void)
 /* Nothing armed: a return of KVM_RUN costs what it costs without the agent. */
 static bool looked_at(void)
 {
-	return arm_filters() || breakpoint_any() || ram_is_trapped();
+	return arm_any() || ram_is_trapped();
 }
 
 void sync_enter(struct kvcpu *k)

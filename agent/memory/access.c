@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "access.h"
+#include "agent/event/watchpoint.h"
 #include "agent/qemu/detour.h"
 #include "agent/qemu/image.h"
 #include "agent/refuse.h"
@@ -7,6 +8,7 @@
 #include "pass.h"
 #include "slat.h"
 #include "substitute.h"
+#include "watch.h"
 
 /*
  * Every first access to a page comes to x86_cpu_tlb_fill(), which walks the page
@@ -32,7 +34,7 @@ static bool fill(struct qemu_cpu *cpu, uint64_t gva, int size, int type, int mmu
 	struct tlb_access outer;
 	bool done;
 
-	if (!vcpu || !vcpu->slat)
+	if (!vcpu || (!vcpu->slat && !watchpoint_any()))
 		return original_fill(cpu, gva, size, type, mmu, probe, host_pc);
 	outer = vcpu->access;
 	if (probe && outer.on)
@@ -60,8 +62,9 @@ static void set_page(struct qemu_cpu *cpu, uint64_t gva, uint64_t gpa, uint64_t 
 		     int mmu, uint64_t size)
 {
 	struct vcpu *vcpu = vcpu_of(cpu);
-	uint64_t entry = vcpu && vcpu->slat && vcpu->access.on ?
-			 slat_find(vcpu->slat, gpa >> 12 & SLAT_GFNS) : 0;
+	bool looks = vcpu && vcpu->access.on;
+	uint64_t entry = looks && vcpu->slat ? slat_find(vcpu->slat, gpa >> 12 & SLAT_GFNS) : 0;
+	uint64_t comes_by;
 	uint32_t needed;
 
 	if (entry & SLAT_TRAPS) {
@@ -70,11 +73,12 @@ static void set_page(struct qemu_cpu *cpu, uint64_t gva, uint64_t gpa, uint64_t 
 	}
 	if (entry & SLAT_REMAPPED)
 		gpa = entry & SLAT_PAGE;
-	if (entry & SLAT_TRAPS) {
+	comes_by = entry | (looks ? watch_access(vcpu) : 0);
+	if (comes_by & SLAT_TRAPS) {
 		/* The page walker asks for a page that it can write. */
 		needed = vcpu->access.walk ? SCRY_WRITE : vcpu->access.type;
-		if ((uint32_t)prot & permitted(entry) & needed)
-			prot &= (int)permitted(entry);
+		if ((uint32_t)prot & permitted(comes_by) & needed)
+			prot &= (int)permitted(comes_by);
 		else
 			size = LESS_THAN_A_PAGE;
 	}

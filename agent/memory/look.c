@@ -5,6 +5,7 @@
 #include "look.h"
 #include "memory_event.h"
 #include "pass.h"
+#include "watch.h"
 
 /* A request to leave the translated code that no x86 machine makes: CPU_INTERRUPT_TGT_EXT_0. */
 #define REQUEST_LOOK 8u
@@ -57,7 +58,7 @@ static bool hook(struct qemu_cpu *cpu, int request)
 		if (power_look(vcpu))
 			return false;
 		pass_look(vcpu);
-		if (memory_event_look(vcpu))
+		if (watch_look(vcpu) || memory_event_look(vcpu))
 			return true;
 	}
 	if (inject_look(vcpu))

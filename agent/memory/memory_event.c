@@ -29,8 +29,10 @@ static struct trap trap_of(const struct vcpu *vcpu, uint64_t gpa)
 
 	if (a->walk)
 		return (struct trap){ .host_pc = a->host_pc, .gpa = gpa, .gva = a->gva,
-				      .access = SCRY_READ, .walk = true, .size = 8 };
+				      .access = SCRY_READ, .walk = true, .size = 8,
+				      .fetch = a->type == SCRY_EXEC };
 	return (struct trap){ .host_pc = a->host_pc, .gva = a->gva, .access = a->type,
+			      .fetch = a->type == SCRY_EXEC,
 			      .gpa = (gpa & ~(PAGE - 1)) | a->gva % PAGE,
 			      .size = a->size < left ? a->size : (uint32_t)left };
 }
@@ -97,6 +99,9 @@ static void divert(struct vcpu *vcpu, const struct trap *t)
 static void pass_on(struct vcpu *vcpu, const struct trap *t)
 {
 	pass_access(vcpu, t);
+	/* Behind its fetch comes all else that it is told of, before an access of its own. */
+	if (!t->fetch)
+		vcpu->passes = vcpu->passes_all = true;
 	if (t->access == SCRY_EXEC)
 		pass_fetch(vcpu);
 	else

@@ -53,7 +53,19 @@ void pass_access(struct vcpu *vcpu, const struct trap *trap)
 	pass->rcx = rcx_of(vcpu);
 	pass->page[pass->count].gfn = trap->gpa >> 12;
 	pass->page[pass->count].host_pc = trap->host_pc;
+	pass->page[pass->count].fetch = trap->fetch;
 	pass->page[pass->count++].access = trap->access;
+}
+
+void pass_fetched(struct vcpu *vcpu)
+{
+	struct pass *pass = &vcpu->pass;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < pass->count; i++)
+		if (pass->page[i].fetch)
+			pass->page[kept++] = pass->page[i];
+	pass->count = kept;
 }
 
 /* It is at its first try: could it be the same, at another of its accesses? */

@@ -20,6 +20,9 @@ void pass_fetch(struct vcpu *vcpu);
 /* The instruction at rip has been told of this access: should it be tried again, it passes. */
 void pass_access(struct vcpu *vcpu, const struct trap *trap);
 
+/* It has been told of its fetch at most: what else is noted was another time. */
+void pass_fetched(struct vcpu *vcpu);
+
 /* Has the instruction at rip been told of this access? */
 bool pass_has(struct vcpu *vcpu, const struct trap *trap);
 

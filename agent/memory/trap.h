@@ -20,7 +20,15 @@ struct trap {
 	uint32_t access, size;
 	uint32_t insn_len;	/* 0 = it has none, or none that is known */
 	bool walk, locked;
+	bool fetch;		/* the instruction's own, or the walk for it */
 	bool silent;		/* nobody wants to know of it, but it is to come by each time */
+};
+
+/* What of the instruction at rip has hit watchpoints, and is told of behind it. */
+struct watch_hit {
+	uint8_t set;		/* of watchpoints; 0 = none */
+	bool delivery;		/* by the delivery of an exception or interrupt */
+	uint64_t rip, rcx;
 };
 
 /* Data that is read in place of memory's, from gva on; size 0 = none.  gpa 0: there is no frame yet. */
@@ -39,6 +47,7 @@ struct pass {
 		uint64_t gfn;
 		uintptr_t host_pc;
 		uint32_t access;
+		bool fetch;
 	} page[PASS_MOST];
 };
 

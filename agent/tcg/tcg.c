@@ -9,6 +9,7 @@
 #include "agent/memory/look.h"
 #include "agent/memory/pass.h"
 #include "agent/memory/view.h"
+#include "agent/memory/watch.h"
 #include "agent/qemu/guard.h"
 #include "agent/qemu/restore.h"
 #include "agent/refuse.h"
@@ -192,5 +193,6 @@ const struct accel accel_tcg = {
 	.view_step = pass_step,
 	.filters_changed = arm_sites,
 	.breakpoints_changed = breakpoints_changed,
+	.watchpoints_changed = watch_changed,
 	.views_changed = views_changed,
 };

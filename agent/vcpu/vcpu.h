@@ -65,6 +65,7 @@ struct vcpu {
 	bool delivered;			/* an exception or interrupt, and not told of yet */
 
 	bool passes;			/* the instruction at rip is no event when it comes next */
+	bool passes_all;		/* nor is anything else of it; else `passing` is not */
 	struct site passing;
 	int breakpoint;			/* that it is at */
 
@@ -75,6 +76,7 @@ struct vcpu {
 	struct trap deferred;		/* to tell of between blocks, unless its access is 0 */
 	struct pass pass;
 	struct step_over over;
+	struct watch_hit watch;
 	struct substitute substitute;
 	bool inhibits;			/* the next instruction, STI, defers interrupts */
 };

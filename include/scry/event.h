@@ -15,8 +15,8 @@ struct scry_vm;
 
 /*
  * X(NAME, "name", "what happens").  An event is delivered before the
- * instruction takes effect, its vCPU waits for the reply, and other vCPUs go
- * on.
+ * instruction takes effect (but STEP and WATCHPOINT, behind it), its vCPU waits for
+ * the reply, and other vCPUs go on.
  */
 #define SCRY_EVENTS(X) \
 	X(CR_WRITE,  "cr",    "control register written") \
@@ -40,7 +40,8 @@ struct scry_vm;
 	X(MEMORY,     "mem",       "memory accessed that a view traps") \
 	X(BREAKPOINT, "break",     "hidden breakpoint hit (breakpoint.h)") \
 	X(SHUTDOWN,   "shutdown",  "machine about to be reset or switched off by the guest") \
-	X(START,      "start",     "processor started by another")
+	X(START,      "start",     "processor started by another") \
+	X(WATCHPOINT, "watch",     "watched memory has been accessed (watchpoint.h)")
 
 enum scry_event_kind {
 #define SCRY_EVENT_ENUM(NAME, name, text) SCRY_EVENT_##NAME,
@@ -232,6 +233,12 @@ struct scry_event {
 		struct {
 			uint32_t number;	/* scry_breakpoint_add()'s */
 		} breakpoint;
+		struct {		/* the watchpoint: processors do not tell more of the access */
+			uint64_t gva;
+			uint32_t number;	/* scry_watchpoint_add()'s */
+			uint32_t size, access;
+			uint32_t reserved;
+		} watchpoint;
 		struct {
 			uint32_t type;		/* enum scry_shutdown_type */
 		} shutdown;
@@ -281,6 +288,14 @@ struct scry_event {
  * SCRY_EVENT_BREAKPOINT comes before any other event of its instruction, but for
  * its fetch (SCRY_EVENT_MEMORY).  One
  * with REP is an event at least, and one for each repetition at most.
+ */
+
+/*
+ * SCRY_EVENT_WATCHPOINT comes behind the instruction, with rip at the next, insn_len 0,
+ * and before that instruction's SCRY_EVENT_STEP; of one with REP behind the repetition.
+ * One that hits several is an event for each, by ascending number.  None of an instruction
+ * that raised an exception instead.  Accesses of the page walker, of devices (DMA) and of
+ * an instruction that the hypervisor carries out itself are none.
  */
 
 /*

@@ -13,6 +13,7 @@
 #include <scry/regs.h>
 #include <scry/view.h>
 #include <scry/vm.h>
+#include <scry/watchpoint.h>
 
 #ifdef __cplusplus
 extern "C" {

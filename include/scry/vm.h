@@ -136,6 +136,7 @@ int scry_memory_map(struct scry_vm *vm, struct scry_region *regions, size_t max)
 	X(EVENT_BREAKPOINT, "event-breakpoint", "event: hidden breakpoint hit") \
 	X(EVENT_SHUTDOWN,   "event-shutdown",   "event: machine reset or switched off, triple fault") \
 	X(EVENT_START,      "event-start",      "event: processor started") \
+	X(EVENT_WATCHPOINT, "event-watchpoint", "event: watched memory has been accessed") \
 	X(VIEWS,            "views",            "several memory views, with traps and remaps") \
 	X(PT,           "pt",           "Intel PT packets of what the vCPUs execute")
 

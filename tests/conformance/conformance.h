@@ -53,8 +53,8 @@ extern const struct test tests_vm[], tests_memory[], tests_paging[], tests_pause
 	tests_flow[], tests_held[], tests_sites[], tests_io[], tests_int[],
 	tests_step[], tests_step_exact[], tests_trapped[], tests_int_replies[],
 	tests_inject[], tests_memory_events[], tests_mmio[], tests_moves[], tests_views[],
-	tests_view_tables[],
-	tests_breakpoints[], tests_break_kernel[], tests_power[], tests_pt[], tests_killed[];
+	tests_view_tables[], tests_breakpoints[], tests_break_kernel[], tests_watchpoints[],
+	tests_watch_beside[], tests_power[], tests_pt[], tests_killed[];
 
 /*
  * runner.c: those of the tables (NULL at the end) that are named, or all; a line for each,

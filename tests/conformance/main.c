@@ -10,8 +10,8 @@ static const struct test *const tables[] = {
 	tests_cr, tests_cpuid, tests_msr_events, tests_int3, tests_flow, tests_held,
 	tests_sites, tests_io, tests_int, tests_step, tests_step_exact, tests_trapped,
 	tests_int_replies, tests_inject, tests_memory_events, tests_mmio, tests_moves, tests_views,
-	tests_view_tables,
-	tests_breakpoints, tests_break_kernel, tests_power, tests_pt, tests_killed, NULL
+	tests_view_tables, tests_breakpoints, tests_break_kernel, tests_watchpoints,
+	tests_watch_beside, tests_power, tests_pt, tests_killed, NULL
 };
 
 static const struct test *find(const char *name)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "hits.h"
+#include "watch.h"
 
 typedef unsigned long long ull;
 
@@ -61,6 +62,22 @@ static int live_breaks(struct ctx *c, int told)
 		DO(pump_one(c, &e));
 		OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
 		if (write(told, "b", 1) != 1)
+			return -1;
+	}
+}
+
+/* The same, with watchpoints. */
+static int live_watches(struct ctx *c, int told)
+{
+	struct scry_event e;
+
+	DO(world_open(c));
+	for (uint32_t i = 0; i < SCRY_WATCHPOINTS; i++)
+		DO(watch(c, WATCH(.address = c->probe.scratch + 8 * i, .size = 8)));
+	for (;;) {
+		DO(pump_one(c, &e));
+		OK(c, scry_reply_action(c->vm, &e, SCRY_CONTINUE));
+		if (write(told, "w", 1) != 1)
 			return -1;
 	}
 }
@@ -155,21 +172,21 @@ static int killed_paused(struct ctx *c)
 	return 0;
 }
 
-/* Nothing is left of its breakpoints, whichever way they were made. */
-static int killed_breaks(struct ctx *c)
+/* Nothing is left of its break- or watchpoints, whichever way they were made. */
+static int killed_hitting(struct ctx *c, const struct probe_op *op,
+			  int (*life)(struct ctx *c, int told))
 {
-	const struct probe_op op = OP(EXEC, .arg = c->probe.patch, .flags = PROBE_CHECK, .expect = 1);
 	struct probe_vcpu block;
 	struct scry_event e;
 
-	DO(guest_start_all(c, &op, 1, FOREVER));
+	DO(guest_start_all(c, op, 1, FOREVER));
 	for (unsigned i = 0; i < KILLS; i++) {
 		world_close(c);
-		DO(kill_one(c, live_breaks, 3 + i * 5));
+		DO(kill_one(c, life, 3 + i * 5));
 		DO(world_open(c));
 		for (unsigned n = 0; n < c->vcpus; n++)
 			DO(guest_moves(c, n));
-		CHECK(c, scry_event_wait(c->vm, &e, 1, 20) == 0, "a hit without a breakpoint");
+		CHECK(c, scry_event_wait(c->vm, &e, 1, 20) == 0, "a hit of what is gone");
 	}
 	for (unsigned n = 0; n < c->vcpus; n++) {
 		DO(guest_stop(c, n));
@@ -182,9 +199,22 @@ static int killed_breaks(struct ctx *c)
 	return 0;
 }
 
+static int killed_breaks(struct ctx *c)
+{
+	const struct probe_op op = OP(EXEC, .arg = c->probe.patch, .flags = PROBE_CHECK, .expect = 1);
+
+	return killed_hitting(c, &op, live_breaks);
+}
+
+static int killed_watches(struct ctx *c)
+{
+	return killed_hitting(c, &OP(WRITE, .arg = c->probe.scratch + 8, .size = 4), live_watches);
+}
+
 const struct test tests_killed[] = {
 	{ "client-killed", killed, { SCRY_CAP_EVENT_CPUID } },
 	{ "client-killed-paused", killed_paused, { WHOLE(PAUSE) } },
 	{ "client-killed-breaks", killed_breaks, { SCRY_CAP_EVENT_BREAKPOINT } },
+	{ "client-killed-watches", killed_watches, { SCRY_CAP_EVENT_WATCHPOINT } },
 	{ 0 }
 };

@@ -73,6 +73,7 @@ static const struct rule {
 	  "only in the frame that the address is mapped to when it is planted" },
 	NEVER(EVENT_SHUTDOWN, "KVMI has no such event"),
 	NEVER(EVENT_START, "KVMI has no such event"),
+	NEVER(EVENT_WATCHPOINT, "KVMI does not give the debug registers: trap the page (mem:)"),
 	HAS(VIEWS, KVMI_SET_EPT_VIEW, KVMI_NONE, "only 3, and no frames of the tool's own"),
 	NEVER(PT, "KVMI has no such packets"),
 };

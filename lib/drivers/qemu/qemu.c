@@ -216,4 +216,6 @@ const struct scry_driver scry_driver_qemu = {
 	.pt_stop = qemu_pt_stop,
 	.breakpoint_add = qemu_breakpoint_add,
 	.breakpoint_remove = qemu_breakpoint_remove,
+	.watchpoint_add = qemu_watchpoint_add,
+	.watchpoint_remove = qemu_watchpoint_remove,
 };

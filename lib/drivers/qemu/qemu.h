@@ -111,6 +111,8 @@ void qemu_pt_drop(struct qemu_vm *q);
 /* breakpoints.c */
 int qemu_breakpoint_add(struct scry_vm *vm, const struct scry_breakpoint *breakpoint);
 int qemu_breakpoint_remove(struct scry_vm *vm, int number);
+int qemu_watchpoint_add(struct scry_vm *vm, const struct scry_watchpoint *watchpoint);
+int qemu_watchpoint_remove(struct scry_vm *vm, int number);
 
 /* list.c */
 int qemu_list(scry_list_fn fn, void *opaque);

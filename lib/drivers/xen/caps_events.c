@@ -109,6 +109,8 @@ static void set_missing(struct scry_vm *vm)
 	scry_cap_set(vm, SCRY_CAP_EVENT_MMIO, false, "Xen traps frames that have memory");
 	scry_cap_set(vm, SCRY_CAP_EVENT_IO, false, "Xen's monitor has no such event before 4.18, and "
 		     "that of 4.18 is not used yet");
+	scry_cap_set(vm, SCRY_CAP_EVENT_WATCHPOINT, false, "Xen does not give the debug registers to "
+		     "its tools: trap the page (mem:)");
 }
 
 static void set_views(struct xen_events *e)
