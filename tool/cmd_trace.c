@@ -18,15 +18,27 @@ enum { KEY_FOR = KEY_FIRST_OWN, KEY_ON_CHANGE, KEY_REGS, KEY_SITES, KEY_STAT };
 static void __attribute__((noreturn)) no_event(struct args *args, const char *text)
 {
 	static const char *const names[] = { "break", "mem", "io", "int", "msr", "rdmsr", "wrmsr", "cpuid",
-					     "step", "desc", "shutdown" };
+					     "step", "desc", "shutdown", "watch" };
 	size_t len = strcspn(text, ":");
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strlen(names[i]) == len && !strncmp(text, names[i], len))
 			usage_error(args, "'%s' is not how %s is written (addresses are numbers, a "
-				    "range is FIRST-LAST; break takes a symbol, too)", text, names[i]);
+				    "range is FIRST-LAST; break and watch take a symbol, too)", text, names[i]);
 	usage_error(args, "'%s' is no event: use cr3, msr:lstar:w, cpuid, io:0x3f8 or another that the "
 		    "help lists", text);
+}
+
+static bool add_watchpoint(struct args *args, struct trace *t, const char *text)
+{
+	struct watch_expression e;
+
+	if (!parse_watchpoint(text, &e))
+		return false;
+	if (t->watch_count == SCRY_WATCHPOINTS)
+		usage_error(args, "these are too many watchpoints: at most %d", SCRY_WATCHPOINTS);
+	t->watches[t->watch_count++] = e;
+	return true;
 }
 
 /* Add what one event expression asks for. */
@@ -38,6 +50,8 @@ static void add_event(struct args *args, struct trace *t, const char *text)
 			     parse_breakpoint_by_name(text, b, &t->symbols[t->breakpoint_count]);
 	int n = is_breakpoint ? 0 : parse_event(text, subs);
 
+	if (!n && !is_breakpoint && add_watchpoint(args, t, text))
+		return;
 	if (!n && !is_breakpoint)
 		no_event(args, text);
 	if (t->sub_count + (size_t)n > TRACE_SUBS ||
@@ -66,6 +80,8 @@ static void narrow(struct trace *t, uint64_t vcpus, bool on_change)
 	}
 	for (size_t i = 0; i < t->breakpoint_count; i++)
 		t->breakpoints[i].vcpus = vcpus;
+	for (size_t i = 0; i < t->watch_count; i++)
+		t->watches[i].watchpoint.vcpus = vcpus;
 }
 
 static const char *parse(struct args *args, struct trace *t)
@@ -157,6 +173,7 @@ const struct command cmd_trace = {
 		   "scry trace web io:0x3f8-0x3ff:w cr8:rw hypercall\n"
 		   "scry trace web mem:0x1000000-0x1ffffff:w --stat --quiet --for 5\n"
 		   "scry trace web break:do_sys_openat2 --regs -n 1\n"
+		   "scry trace web watch:jiffies_64 --regs -n 1\n"
 		   "scry trace web cpuid:0x40000000 --json\n"
 		   "scry trace web cr3 --sites load_new_mm_cr3 --for 5",
 	.run = trace,

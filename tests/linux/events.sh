@@ -79,6 +79,17 @@ breakpoint_hit() {
 			'all("rsp" in x["regs"] for x in e if x["event"] == "break")'
 }
 
+# A process's byte is read, and the kernel's ticks are written.
+watchpoint_hit() {
+	local cr3
+	touch_page "$1" touch && cr3=$(cr3_with "$1") && trace_begin "$1" "watch:$va@$cr3/1:rw" || return 1
+	same "page" "$(guest_ask "$1" peek)" "scry guest page " && trace_end "$1" &&
+		events_are 'count("watch") >= 1' \
+			"count('watch', gva='$va', size=1, access='rw', number=1) == count('watch')" &&
+		"$scry" trace --json -n 3 "$1" watch:jiffies_64 >"$work/ticks" &&
+		same "ticks" "$(grep -c '"event": "watch".*"access": "w".*"size": 8' "$work/ticks")" 3
+}
+
 # The first page that is written, read where it lies.
 memory_read() {
 	touch_page "$1" touch && trace_begin "$1" "mem:$gpa-$gpa:r" "mem:$gpa:w" || return 1
@@ -155,6 +166,7 @@ event_tests() {
 	test_that "CPUID, MSR and int3 events are as many as the guest made" counts_match "$1"
 	test_that "no CR3 write is missed or doubled" cr3_is_complete "$1"
 	test_that "breakpoint in a process is hit at each call" breakpoint_hit "$1"
+	test_that "watchpoints in a process and in the kernel are hit" watchpoint_hit "$1"
 	test_that "a process's page is read under a trap" memory_read "$1"
 	test_that "statistics of a trace" statistics "$1"
 	test_that "sites in the kernel's text tell all that is executed there" sites_tell "$1"

@@ -7,6 +7,7 @@
 #include "common/parse.h"
 #include "common/regfield.h"
 #include "trace/expr.h"
+#include "trace/watchexpr.h"
 
 static void assert_size(const char *text, uint64_t want)
 {
@@ -189,6 +190,40 @@ static void test_breakpoints(void **state)
 		assert_false(parse_breakpoint(bad[i], &b));
 }
 
+static void test_watchpoints(void **state)
+{
+	static const char *const bad[] = {
+		"", "watch", "watch:", "watch:1:r", "watch:1:rwx", "watch:1/3", "watch:1/16", "watch:1/",
+		"watch:1@", "watch:@1", "watch:1:w:w", "watch:name@1", "watch:-", "watches:1", "watch:1x",
+	};
+	struct watch_expression e;
+	char longest[400];
+
+	(void)state;
+	assert_true(parse_watchpoint("watch:0xffffffff81000000", &e));
+	assert_int_equal(e.watchpoint.sz, sizeof(e.watchpoint));
+	assert_int_equal(e.watchpoint.address, 0xffffffff81000000);
+	assert_int_equal(e.watchpoint.access, SCRY_WRITE);
+	watchpoint_size(&e.watchpoint);
+	assert_int_equal(e.watchpoint.size, 8);
+	assert_true(parse_watchpoint("watch:0x1006@0x6c10000:rw", &e));
+	assert_int_equal(e.watchpoint.cr3, 0x6c10000);
+	assert_int_equal(e.watchpoint.flags, SCRY_WATCHPOINT_CR3);
+	assert_int_equal(e.watchpoint.access, SCRY_READ | SCRY_WRITE);
+	watchpoint_size(&e.watchpoint);
+	assert_int_equal(e.watchpoint.size, 2);
+	assert_true(parse_watchpoint("watch:jiffies_64/4:w", &e));
+	assert_string_equal(e.symbol, "jiffies_64");
+	watchpoint_size(&e.watchpoint);
+	assert_int_equal(e.watchpoint.size, 4);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(parse_watchpoint(bad[i], &e));
+	memset(longest, 'a', sizeof(longest));
+	memcpy(longest, "watch:", 6);
+	longest[sizeof(longest) - 1] = 0;
+	assert_false(parse_watchpoint(longest, &e));
+}
+
 static void test_msrs(void **state)
 {
 	uint32_t index;
@@ -263,7 +298,8 @@ int main(void)
 		cmocka_unit_test(test_sizes),	    cmocka_unit_test(test_seconds),
 		cmocka_unit_test(test_hex_bytes),   cmocka_unit_test(test_format_size),
 		cmocka_unit_test(test_events),
-		cmocka_unit_test(test_breakpoints),	    cmocka_unit_test(test_msrs),
+		cmocka_unit_test(test_breakpoints), cmocka_unit_test(test_watchpoints),
+		cmocka_unit_test(test_msrs),
 		cmocka_unit_test(test_reg_fields),  cmocka_unit_test(test_reg_flags),
 		cmocka_unit_test(test_nearest),
 	};

@@ -30,7 +30,7 @@ struct point {
 	bool armed;		/* and so has the VM */
 	enum point_type type;
 	uint64_t address, size;
-	int number;		/* scry_breakpoint_add()'s */
+	int number;		/* scry_breakpoint_add()'s, or scry_watchpoint_add()'s; 0 = none */
 	/* A watchpoint's bytes, by the pages that they are in. */
 	struct {
 		uint64_t first, last;
@@ -120,6 +120,7 @@ void gdb_memory_write_binary(struct gdb *g, const char *range, size_t len);
 void gdb_point(struct gdb *g, const char *what, bool wanted);	/* packets Z and z */
 int gdb_points_arm(struct gdb *g);	/* what is wanted, and no other: 0 or a failure */
 const struct point *gdb_point_of_break(const struct gdb *g, const struct scry_event *e);
+const struct point *gdb_point_of_watch(const struct gdb *g, const struct scry_event *e);
 const struct point *gdb_point_of_access(const struct gdb *g, const struct scry_event *e);
 
 /* run.c: have the vCPUs go on until something stops them; false: the client has gone. */

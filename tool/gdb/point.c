@@ -73,10 +73,23 @@ static bool parse(const char *what, struct point *p)
 	return true;
 }
 
+/*
+ * Can a debug register watch it?  A trap is on memory, whoever accesses it: addresses that
+ * not every process has only go into a register where there are no traps.
+ */
+static bool suits_register(struct gdb *g, const struct point *p)
+{
+	bool sized = p->size == 1 || p->size == 2 || p->size == 4 || p->size == 8;
+
+	return sized && p->address % p->size == 0 && scry_cap(g->vm, SCRY_CAP_EVENT_WATCHPOINT, NULL) &&
+	       (p->address >> 63 || !scry_cap(g->vm, SCRY_CAP_VIEWS, NULL));
+}
+
 /* Can the VM have such points at all? */
 static bool possible(struct gdb *g, const struct point *p)
 {
-	enum scry_cap cap = is_watch(p) ? SCRY_CAP_VIEWS : SCRY_CAP_EVENT_BREAKPOINT;
+	enum scry_cap cap = !is_watch(p) ? SCRY_CAP_EVENT_BREAKPOINT :
+			    suits_register(g, p) ? SCRY_CAP_EVENT_WATCHPOINT : SCRY_CAP_VIEWS;
 	const char *reason;
 
 	if (!scry_cap(g->vm, cap, &reason)) {
@@ -170,11 +183,33 @@ static int watch(struct gdb *g, struct point *p)
 	return 0;
 }
 
+/* One that is for reads only is told of writes, too: gdb looks whether the value has changed. */
+static int arm_register(struct gdb *g, struct point *p)
+{
+	struct scry_watchpoint w = { .sz = sizeof(w), .address = p->address, .size = (uint32_t)p->size,
+				     .access = access_of(p) | SCRY_WRITE };
+	struct scry_as *as = p->address >> 63 ? NULL : gdb_as(g);
+	int number;
+
+	if (as) {
+		w.flags = SCRY_WATCHPOINT_CR3;
+		w.cr3 = scry_as_root(as);
+	}
+	number = scry_watchpoint_add(g->vm, &w);
+	if (number < 0)
+		return number;
+	p->number = number;
+	p->armed = true;
+	return 0;
+}
+
 /* All of it or nothing. */
 static int arm_watch(struct gdb *g, struct point *p)
 {
-	int ret;
+	int ret = suits_register(g, p) ? arm_register(g, p) : SCRY_E_NOMEM;
 
+	if (ret >= 0 || !scry_cap(g->vm, SCRY_CAP_VIEWS, NULL))
+		return ret;
 	p->armed = true;
 	ret = watch(g, p);
 	if (ret >= 0)
@@ -203,7 +238,9 @@ static int arm(struct gdb *g, struct point *p)
 
 static void disarm(struct gdb *g, struct point *p)
 {
-	if (is_watch(p))
+	if (is_watch(p) && p->number)
+		scry_watchpoint_remove(g->vm, p->number);
+	else if (is_watch(p))
 		unwatch(g, p);
 	else
 		scry_breakpoint_remove(g->vm, p->number);
@@ -237,6 +274,17 @@ const struct point *gdb_point_of_break(const struct gdb *g, const struct scry_ev
 
 		/* Several at one address are told of by the lowest number. */
 		if (p->used && p->wanted && !is_watch(p) && p->address == e->rip)
+			return p;
+	}
+	return NULL;
+}
+
+const struct point *gdb_point_of_watch(const struct gdb *g, const struct scry_event *e)
+{
+	for (int i = 0; i < GDB_POINTS; i++) {
+		const struct point *p = &g->point[i];
+
+		if (p->used && p->wanted && is_watch(p) && p->number == (int)e->watchpoint.number)
 			return p;
 	}
 	return NULL;

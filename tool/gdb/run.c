@@ -67,7 +67,9 @@ static int take(struct run *r, const struct scry_event *e)
 	case SCRY_EVENT_MEMORY:
 		return note_access(r, e);
 	case SCRY_EVENT_BREAKPOINT:
-		p = gdb_point_of_break(g, e);
+	case SCRY_EVENT_WATCHPOINT:
+		p = e->kind == SCRY_EVENT_BREAKPOINT ? gdb_point_of_break(g, e) :
+						       gdb_point_of_watch(g, e);
 		if (!p)
 			return answer(g, e);
 		stop_for(g, e, p);

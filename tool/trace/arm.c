@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a trace asks for, armed: subscriptions, traps on memory, breakpoints. */
+/* What a trace asks for, armed: subscriptions, traps on memory, break- and watchpoints. */
 #include <stdlib.h>
 
 #include "../common/message.h"
@@ -63,15 +63,31 @@ static int protect(struct trace *t)
 	return 0;
 }
 
+static int find_symbol(struct trace *t, const char *name, uint64_t *address)
+{
+	if (!t->os && scry_linux_open(t->vm, &t->os) < 0)
+		return fail_lib();
+	return scry_linux_symbol(t->os, name, address) < 0 ? fail_lib() : 0;
+}
+
 /* A breakpoint is at a symbol of a Linux guest's kernel, where a name was given. */
 static int find_symbols(struct trace *t)
 {
-	for (size_t i = 0; i < t->breakpoint_count; i++) {
-		if (!t->symbols[i])
-			continue;
-		if (!t->os && scry_linux_open(t->vm, &t->os) < 0)
-			return fail_lib();
-		if (scry_linux_symbol(t->os, t->symbols[i], &t->breakpoints[i].address) < 0)
+	for (size_t i = 0; i < t->breakpoint_count; i++)
+		if (t->symbols[i] && find_symbol(t, t->symbols[i], &t->breakpoints[i].address))
+			return EXIT_FAILURE;
+	return 0;
+}
+
+static int set_watchpoints(struct trace *t)
+{
+	for (size_t i = 0; i < t->watch_count; i++) {
+		struct watch_expression *e = &t->watches[i];
+
+		if (e->symbol[0] && find_symbol(t, e->symbol, &e->watchpoint.address))
+			return EXIT_FAILURE;
+		watchpoint_size(&e->watchpoint);
+		if (scry_watchpoint_add(t->vm, &e->watchpoint) < 0)
 			return fail_lib();
 	}
 	return 0;
@@ -94,5 +110,5 @@ int trace_arm(struct trace *t)
 	for (size_t i = 0; i < t->breakpoint_count; i++)
 		if (scry_breakpoint_add(t->vm, &t->breakpoints[i]) < 0)
 			return fail_lib();
-	return 0;
+	return set_watchpoints(t);
 }

@@ -319,16 +319,20 @@ bool parse_breakpoint(const char *text, struct scry_breakpoint *breakpoint)
 	return parse_u64(e.word[1], &breakpoint->address);
 }
 
-bool parse_breakpoint_by_name(const char *text, struct scry_breakpoint *breakpoint,
-			      const char **name)
+bool is_symbol(const char *text)
 {
 	/* The dot: of what a compiler has made of a function, "do_exit.cold". */
 	static const char letters[] = ".0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
+	return (isalpha((unsigned char)*text) || *text == '_') && !text[strspn(text, letters)];
+}
+
+bool parse_breakpoint_by_name(const char *text, struct scry_breakpoint *breakpoint,
+			      const char **name)
+{
 	if (strncmp(text, "break:", 6))
 		return false;
 	*breakpoint = (struct scry_breakpoint){ .sz = sizeof(*breakpoint) };
 	*name = text + 6;
-	return (isalpha((unsigned char)**name) || **name == '_') &&
-	       (*name)[strspn(*name, letters)] == 0;
+	return is_symbol(*name);
 }

@@ -20,6 +20,8 @@
 	"  mem[:ADDRESS[-ADDRESS]][:rwx]      guest-physical memory\n" \
 	"  break:ADDRESS[@CR3][:phys]         hidden breakpoint, in all address spaces or one\n" \
 	"  break:SYMBOL                       at a symbol of a Linux guest's kernel or modules\n" \
+	"  watch:ADDRESS[@CR3][/SIZE][:w|rw]  bytes accessed, by a debug register: 1, 2, 4 or 8\n" \
+	"  watch:SYMBOL[/SIZE][:w|rw]         the same at a symbol of a Linux guest's kernel\n" \
 	"  shutdown[:reset|off|triple-fault]  the guest resets the machine or switches it off\n" \
 	"  xsetbv hypercall hlt rdtsc invlpg syscall int3 start\n"
 
@@ -35,6 +37,9 @@ bool parse_breakpoint(const char *text, struct scry_breakpoint *breakpoint);
 /* The same with a symbol for the address, which is to be found: *name points into text. */
 bool parse_breakpoint_by_name(const char *text, struct scry_breakpoint *breakpoint,
 			      const char **name);
+
+/* Can it be a symbol's name? */
+bool is_symbol(const char *text);
 
 /* "exception", "reset", ...: as in an expression. */
 const char *interrupt_type_name(enum scry_interrupt_type type);

@@ -142,6 +142,14 @@ static void json_breakpoint(const struct scry_event *e)
 	number("number", e->breakpoint.number);
 }
 
+static void json_watchpoint(const struct scry_event *e)
+{
+	number("number", e->watchpoint.number);
+	word("access", access_name(e->watchpoint.access));
+	hex("gva", e->watchpoint.gva);
+	number("size", e->watchpoint.size);
+}
+
 static void json_shutdown(const struct scry_event *e)
 {
 	word("type", shutdown_type_name(e->shutdown.type));
@@ -161,7 +169,7 @@ static void (*const json_details[SCRY_EVENT_COUNT])(const struct scry_event *e) 
 	[SCRY_EVENT_IO] = json_io,			[SCRY_EVENT_INVLPG] = json_invlpg,
 	[SCRY_EVENT_SYSCALL] = json_syscall,		[SCRY_EVENT_INTERRUPT] = json_interrupt,
 	[SCRY_EVENT_MEMORY] = json_memory,		[SCRY_EVENT_BREAKPOINT] = json_breakpoint,
-	[SCRY_EVENT_SHUTDOWN] = json_shutdown,		[SCRY_EVENT_START] = json_start,
+	[SCRY_EVENT_SHUTDOWN] = json_shutdown,		[SCRY_EVENT_START] = json_start,			[SCRY_EVENT_WATCHPOINT] = json_watchpoint,
 };
 
 static void json_registers(const struct scry_event *e)

@@ -144,6 +144,13 @@ static void print_breakpoint(const struct scry_event *e)
 	printf("number %" PRIu32 "  cr3 0x%" PRIx64, e->breakpoint.number, e->cr3);
 }
 
+static void print_watchpoint(const struct scry_event *e)
+{
+	printf("number %" PRIu32 "  %s of %" PRIu32 " byte%s at 0x%" PRIx64, e->watchpoint.number,
+	       access_name(e->watchpoint.access), e->watchpoint.size, e->watchpoint.size == 1 ? "" : "s",
+	       e->watchpoint.gva);
+}
+
 static void print_shutdown(const struct scry_event *e)
 {
 	printf("%s", shutdown_type_name(e->shutdown.type));
@@ -163,7 +170,7 @@ static void (*const print_details[SCRY_EVENT_COUNT])(const struct scry_event *e)
 	[SCRY_EVENT_IO] = print_io,			[SCRY_EVENT_INVLPG] = print_invlpg,
 	[SCRY_EVENT_SYSCALL] = print_syscall,		[SCRY_EVENT_INTERRUPT] = print_interrupt,
 	[SCRY_EVENT_MEMORY] = print_memory,		[SCRY_EVENT_BREAKPOINT] = print_breakpoint,
-	[SCRY_EVENT_SHUTDOWN] = print_shutdown,		[SCRY_EVENT_START] = print_start,
+	[SCRY_EVENT_SHUTDOWN] = print_shutdown,		[SCRY_EVENT_START] = print_start,		[SCRY_EVENT_WATCHPOINT] = print_watchpoint,
 };
 
 static void print_register(const char *name, uint64_t value, bool last)

@@ -16,7 +16,7 @@
 	X(IO, "io", GREEN)		X(HLT, "hlt", PLAIN)		X(RDTSC, "rdtsc", PLAIN) \
 	X(INVLPG, "invlpg", CYAN)	X(SYSCALL, "syscall", PLAIN)	X(INT, "int", RED) \
 	X(STEP, "step", PLAIN)		X(MEM, "mem", BLUE)		X(BREAK, "break", BOLD) \
-	X(SHUTDOWN, "shutdown", RED)	X(START, "start", BOLD)
+	X(SHUTDOWN, "shutdown", RED)	X(START, "start", BOLD)		X(WATCH, "watch", BOLD)
 
 enum shown_kind {
 #define SHOWN_ENUM(NAME, name, colour) SHOWN_##NAME,

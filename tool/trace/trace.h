@@ -9,6 +9,7 @@
 #include "shown.h"
 #include "sites.h"
 #include "stat.h"
+#include "watchexpr.h"
 
 #define TRACE_SUBS  64
 #define TRACE_VCPUS 64
@@ -22,6 +23,8 @@ struct trace {
 	struct scry_breakpoint breakpoints[TRACE_SUBS];
 	const char *symbols[TRACE_SUBS];	/* of breakpoints whose address is still to be found, or NULL */
 	size_t breakpoint_count;
+	struct watch_expression watches[SCRY_WATCHPOINTS];
+	size_t watch_count;
 	const char *sites_in;	/* a function, "all", or NULL = none are watched */
 	struct tracesites sites;
 	uint64_t most;		/* events to show, 0 = no end */
