@@ -6,6 +6,7 @@
 #include "kvm.h"
 #include "ram.h"
 #include "registers.h"
+#include "registers.h"
 
 #define QEMUS_OWN (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)
 
@@ -105,8 +106,13 @@ void kvm_guests_debug(struct kvcpu *k, uint64_t dr6)
 {
 	const struct scry_exception debug = { .vector = VECTOR_DB };
 	struct kvm_debugregs regs;
+	uint64_t now;
 
 	kvm_ioctl(k->fd, KVM_GET_DEBUGREGS, &regs);
+	now = dr6 & (registers_enabled(regs.dr7) | DR6_STEP);
+	if (dr6 && !now)	/* what is in force is older: the guest has none of these any more */
+		return;
+	dr6 = now;
 	regs.dr6 = (regs.dr6 & ~(uint64_t)DR6_BREAKPOINTS) | dr6;
 	kvm_ioctl(k->fd, KVM_SET_DEBUGREGS, &regs);
 	kvm_queue_exception(k, &debug, false);
@@ -156,7 +162,7 @@ enum kvm_outcome kvm_debug_exit(struct vcpu *vcpu, struct kvcpu *k)
 		k->step.flags_out = false;
 		kvm_step_stop(k);
 		dr6 &= ~(uint64_t)DR6_STEP;
-		if (!(dr6 & k->watches))
+		if (!(dr6 & (k->watches | k->guests)))
 			return KVM_AGAIN;
 	}
 	if (dr6 & k->watches)

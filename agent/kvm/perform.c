@@ -12,7 +12,7 @@
 #include "sync.h"
 
 #define PAGE_SHIFT   12
-#define DR7_ACCESSES 0x33330000u	/* of each register: other than instructions are watched */
+#define DR7_DATA 0x33330000u	/* of each register: other than instructions are watched */
 
 static bool is_set(const char *parameter)
 {
@@ -82,15 +82,14 @@ static bool is_move(const struct kvcpu *k, const struct access *a, struct move *
 
 static bool asks_for_flushes(int fd)
 {
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entry[CPUID_MOST];
-	} cpuid = { .head.nent = CPUID_MOST };
+	uint64_t room[1 + CPUID_MOST * sizeof(struct kvm_cpuid_entry2) / 8];
+	struct kvm_cpuid2 *cpuid = (struct kvm_cpuid2 *)room;
 
-	if (kvm_ioctl(fd, KVM_GET_CPUID2, &cpuid) < 0)
+	*cpuid = (struct kvm_cpuid2){ .nent = CPUID_MOST };
+	if (kvm_ioctl(fd, KVM_GET_CPUID2, cpuid) < 0)
 		return true;
-	for (unsigned i = 0; i < cpuid.head.nent; i++)
-		if (cpuid.entry[i].function == HYPERV_ADVICE && cpuid.entry[i].eax & REMOTE_FLUSH)
+	for (unsigned i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == HYPERV_ADVICE && cpuid->entries[i].eax & REMOTE_FLUSH)
 			return true;
 	return false;
 }
@@ -136,7 +135,7 @@ static bool is_watched(struct kvcpu *k)
 {
 	struct kvm_debugregs d;
 
-	if (k->debug.control & KVM_GUESTDBG_USE_HW_BP && k->debug.arch.debugreg[7] & DR7_ACCESSES)
+	if (k->debug.control & KVM_GUESTDBG_USE_HW_BP && k->debug.arch.debugreg[7] & DR7_DATA)
 		return true;
 	return kvm_ioctl(k->fd, KVM_GET_DEBUGREGS, &d) < 0 || d.dr7 & DR7_USERS;
 }

@@ -8,7 +8,7 @@ static struct {
 	uint8_t what;
 } registers[KVM_REGISTERS];
 
-static uint8_t enabled_by_guest(uint64_t dr7)
+uint8_t registers_enabled(uint64_t dr7)
 {
 	uint8_t mask = 0;
 
@@ -31,7 +31,7 @@ static unsigned find(uint64_t address, uint8_t what)
 			return i;
 	for (i = 0; i < kvm.vcpus; i++)
 		if (kvm_ioctl(kvm.vcpu[i].fd, KVM_GET_DEBUGREGS, &d) == 0)
-			taken |= enabled_by_guest(d.dr7);
+			taken |= registers_enabled(d.dr7);
 	for (i = 0; i < KVM_REGISTERS; i++)
 		if (!registers[i].users && !(taken >> i & 1))
 			return i;
@@ -77,7 +77,7 @@ void registers_arm(struct kvcpu *k, struct kvm_guest_debug *debug)
 	ours = k->points | k->watches;
 	if (!ours || kvm_ioctl(k->fd, KVM_GET_DEBUGREGS, &d) < 0)
 		return;
-	k->guests = enabled_by_guest(d.dr7) & (uint8_t)~ours;
+	k->guests = registers_enabled(d.dr7) & (uint8_t)~ours;
 	debug->control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
 	debug->arch.debugreg[7] = DR7_USED;
 	for (unsigned i = 0; i < KVM_REGISTERS; i++) {

@@ -15,6 +15,9 @@
 #define DR7_ACCESSES 3u
 #define DR7_LEN(size) (((size) == 8 ? 2u : (size) - 1) << 2)
 
+/* Bit n: register n is in use, says DR7. */
+uint8_t registers_enabled(uint64_t dr7);
+
 /* One for this, which is shared with the same; KVM_REGISTERS = none is left. */
 unsigned registers_take(uint64_t address, uint8_t what);
 void registers_give(unsigned reg);

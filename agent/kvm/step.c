@@ -206,7 +206,7 @@ void kvm_step_end(struct vcpu *vcpu, struct kvcpu *k)
 		kvm_step_stop(k);
 }
 
-/* True: the client injects something instead. */
+/* True: nothing else comes of it: the client injects something, or QEMU has put it elsewhere. */
 static bool tell(struct vcpu *vcpu, struct kvcpu *k)
 {
 	struct scry_event event;
@@ -218,7 +218,9 @@ static bool tell(struct vcpu *vcpu, struct kvcpu *k)
 		return false;
 	kvm_describe(vcpu, &event);
 	event.kind = SCRY_EVENT_STEP;
-	if (!vcpu_ask(vcpu, &event) || vcpu->action != SCRY_INJECT)
+	if (!vcpu_ask(vcpu, &event))
+		return true;
+	if (vcpu->action != SCRY_INJECT)
 		return false;
 	kvm_raise(vcpu, k);
 	return true;

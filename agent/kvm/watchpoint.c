@@ -42,14 +42,16 @@ static uint64_t root_of(struct kvcpu *k)
 	return s.cr3;
 }
 
-/* True: the client injects something instead of what comes next. */
+/* True: nothing else comes of it, as the client injects something, or QEMU has put it elsewhere. */
 static bool tell(struct vcpu *vcpu, struct kvcpu *k, int n)
 {
 	struct scry_event event;
 
 	kvm_describe(vcpu, &event);
 	watchpoint_describe(n, &event);
-	if (!vcpu_ask(vcpu, &event) || vcpu->action != SCRY_INJECT)
+	if (!vcpu_ask(vcpu, &event))
+		return true;
+	if (vcpu->action != SCRY_INJECT)
 		return false;
 	kvm_raise(vcpu, k);
 	return true;
@@ -57,11 +59,11 @@ static bool tell(struct vcpu *vcpu, struct kvcpu *k, int n)
 
 static bool tell_all(struct vcpu *vcpu, struct kvcpu *k, uint8_t set)
 {
-	bool injects = false;
+	bool done = false;
 
-	for (; set && !injects; set &= (uint8_t)(set - 1))
-		injects = tell(vcpu, k, __builtin_ctz(set) + 1);
-	return injects;
+	for (; set && !done; set &= (uint8_t)(set - 1))
+		done = tell(vcpu, k, __builtin_ctz(set) + 1);
+	return done;
 }
 
 bool kvm_watchpoint_hit(struct vcpu *vcpu, struct kvcpu *k, uint64_t dr6)

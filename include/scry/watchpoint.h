@@ -14,7 +14,9 @@ extern "C" {
 /*
  * Hidden watchpoints: what a processor's debug registers can watch, at full speed for
  * all else.  Nothing is written to the guest's memory, and its own debug registers
- * keep their values, and those that it has in use their effect.
+ * keep their values, and those that it has in use now their effect; what it sets up later
+ * has none under KVM, until the last is removed.  There each is in force on all vCPUs: who
+ * is left out by `vcpus` or `cr3` below pays for its hits all the same.
  */
 
 #define SCRY_WATCHPOINT_CR3 1u	/* only in the address space of cr3 */
